@@ -252,6 +252,25 @@ func TestADifferenceIsBelievedAtTheSecondEqualLook(t *testing.T) {
 	}
 }
 
+func TestBooksAreClosedAsOfTheAnswerThatExplainsThem(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.answer = reading(0, 5)
+	d.turn(nil)
+	for range 2 {
+		before := *d.answer
+		d.answer = &pipeline.Reading{TS: before.TS + time.Hour.Milliseconds(), Left: 300, Rate: 5, RefillInMS: before.RefillInMS}
+		d.pass(askIdle)
+		came := d.now.Now
+		d.turn(nil)
+		d.pass(time.Second)
+		d.turn(nil)
+		if got := d.i.Books.Closed; !got.Equal(came) {
+			t.Errorf("closed as of %s, want %s: until then every call is explained", got, came)
+		}
+	}
+}
+
 func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{Rules: Rules{Policy: "heartbeat"}, Phase: Phase{
@@ -433,6 +452,31 @@ func TestAnInvalidPolicyLeavesTheLastInForce(t *testing.T) {
 	d.step(WishRead{})
 	if d.i.Wish != Run || d.i.Floor != 0 || d.i.Refused != "" {
 		t.Errorf("after both were removed: wish %s, floor %d, refused %q", d.i.Wish, d.i.Floor, d.i.Refused)
+	}
+}
+
+func TestAFloorAboveTheBucketOfASmallerPlanIsNoLongerInForce(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.i.Reserve = 10
+	policy := WishRead{Policy: []byte(`{"floor":250}`)}
+	d.answer = reading(100, 5)
+	d.turn(nil)
+	d.step(policy)
+	if d.i.Floor != 250 || d.i.Refused != "" {
+		t.Fatalf("floor %d, refused %q", d.i.Floor, d.i.Refused)
+	}
+	d.answer = reading(50, 1) // the plan is changed: the bucket holds 60
+	d.pass(askIdle)
+	d.step(Check{})
+	d.step(policy)
+	if d.i.Floor != 10 || d.i.Refused == "" {
+		t.Errorf("floor %d, refused %q; want the configured 10 and the reason", d.i.Floor, d.i.Refused)
+	}
+	d.step(DemandRead{Lanes: commits})
+	d.step(Spend{})
+	if d.grants[pipeline.StageCommitter].Credit() == 0 {
+		t.Error("nothing is issued for what waits")
 	}
 }
 

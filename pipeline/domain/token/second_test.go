@@ -34,6 +34,11 @@ func TestADebtOutlivesTheReadingsThatMayBeOlderThanIt(t *testing.T) {
 	if got := b.Reported(later, t0.Add(ClaimLife)).Owed; got != 13 {
 		t.Errorf("%d are owed after another call's answer, want 13: its own may still be on the way", got)
 	}
+	again := later
+	again.TS, again.Left = again.TS+Tick.Milliseconds(), again.Left-1
+	if got := b.Reported(later, t0.Add(time.Second)).Reported(again, t0.Add(ClaimLife)).Owed; got != 13 {
+		t.Errorf("%d are owed after the answers of two other calls, want 13", got)
+	}
 	if got := b.Reported(later, t0.Add(ClaimLife+time.Second)).Owed; got != 0 {
 		t.Errorf("%d are owed a claim's life later", got)
 	}
@@ -221,6 +226,20 @@ func TestDiscoveryLeavesTheRestOfTheIncomeToTheOthers(t *testing.T) {
 	p.Start = 50 // the balance that was found may go into the first sweep
 	if issue, _, _ := DefaultShares().Plan(p, now); issue[pipeline.StageWatermarker] != PricePage {
 		t.Errorf("issued %v of the balance that was found", issue)
+	}
+}
+
+func TestWhatDiscoveryUsedBeforeItsBooksWereOpenedIsNotHeldAgainstIt(t *testing.T) {
+	t.Parallel()
+	const long = 5000
+	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StageWatermarker: {Issued: long, Claimed: long, Settled: long}})
+	d.answer = reading(50, 5)
+	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
+	d.step(Check{})
+	d.step(DemandRead{Lanes: map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}}, Polls: []time.Time{t0}})
+	d.step(Spend{})
+	if got := d.grants[pipeline.StageWatermarker].Credit(); got != PricePage {
+		t.Errorf("%d issued for a page that is due beside peeks, want %d: the balance was lost, and its %d are years old", got, PricePage, long)
 	}
 }
 

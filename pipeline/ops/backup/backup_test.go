@@ -271,6 +271,41 @@ func TestABackupThatWasInterruptedIsRefused(t *testing.T) {
 	}
 }
 
+// TestWhatIsWrittenWhileABackupIsMadeIsInTheSetWithWhatWasWrittenBeforeIt completes a step of a worker between any two
+// streams of the copy.
+func TestWhatIsWrittenWhileABackupIsMadeIsInTheSetWithWhatWasWrittenBeforeIt(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	steps := 0
+	written := []string{pipeline.StreamResponses, pipeline.StreamLedger, pipeline.StreamVerdicts} // in this order
+	step := func(string, ...any) {
+		steps++
+		id := fmt.Sprint(steps)
+		for _, m := range []bus.Message{
+			{Subject: pipeline.SubjectResponse(1, pipeline.KindPeek, "B000000001"), ID: id, Schema: pipeline.SchemaResponse, Body: []byte("{}")},
+			{Subject: pipeline.SubjectLedger(pipeline.StagePeeker, pipeline.EventClose), ID: id, Schema: pipeline.SchemaLedger, Body: []byte("{}")},
+			{Subject: pipeline.SubjectVerdict(1, pipeline.LookPeek, pipeline.Reject, "B000000001"), ID: id, Schema: pipeline.SchemaVerdict, Body: []byte("{}")},
+		} {
+			if _, err := b.Publish(t.Context(), m); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	set, err := backup.Save(t.Context(), filepath.Join(t.TempDir(), "set"), backup.Source{Bus: b, Say: step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := map[string]uint64{}
+	for _, s := range set.Streams {
+		copied[s.Name] = s.Messages
+	}
+	for i, later := range written[1:] {
+		if before := written[i]; copied[later] == 0 || copied[later] > copied[before] {
+			t.Errorf("%d messages of %s and %d of %s are in the set; want each with what was written before it", copied[later], later, copied[before], before)
+		}
+	}
+}
+
 func TestARestoreThatFailsLeavesNoWorldThatAStartWouldTake(t *testing.T) {
 	t.Parallel()
 	o := world{}.options(t, standalone.None)

@@ -28,29 +28,44 @@ type alarms struct {
 
 // watch looks for what is wrong until ctx ends.
 func (n *notifier) watch(ctx context.Context) {
-	lease := bus.NewLease(n.b, pipeline.KeyNotifierLeader)
 	tick := time.NewTicker(lookEvery / 3) // a lease is renewed more often than that
 	defer tick.Stop()
-	var w notify.Watch
-	var looked time.Time
-	for {
-		leads, fresh, err := lease.Hold(ctx)
-		if fresh {
-			w = notify.Watch{}
-		}
-		switch {
-		case err != nil || !leads:
-			n.follow()
-		case process.MachineSince(looked) >= lookEvery:
-			looked = process.MachineNow()
-			w = n.look(ctx, w, looked)
-			n.count(ctx)
-		}
+	for w := n.watcher(); ; {
+		w.turn(ctx, process.MachineNow())
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+	}
+}
+
+// watcher looks while its notifier leads.
+type watcher struct {
+	n      *notifier
+	lease  *bus.Lease
+	seen   notify.Watch // since this notifier leads
+	looked time.Time    // machine time
+}
+
+func (n *notifier) watcher() *watcher {
+	return &watcher{n: n, lease: bus.NewLease(n.b, pipeline.KeyNotifierLeader)}
+}
+
+// turn looks if that is due and this notifier leads. After another has led, it begins again: what that one sent is not
+// known to be over.
+func (w *watcher) turn(ctx context.Context, now time.Time) {
+	leads, fresh, err := w.lease.Hold(ctx)
+	if fresh {
+		w.seen = notify.Watch{}
+	}
+	switch {
+	case err != nil || !leads:
+		w.n.follow()
+	case now.Sub(w.looked) >= lookEvery:
+		w.looked = now
+		w.seen = w.n.look(ctx, w.seen, now)
+		w.n.count(ctx)
 	}
 }
 

@@ -123,6 +123,7 @@ type postbox struct {
 	rcpt   map[string]string  // replies to recipients; absent: it takes the recipient
 
 	mu     sync.Mutex
+	login  string // a reply to a login; empty: it lets in
 	logins []string
 	all    []got
 }
@@ -163,8 +164,9 @@ func (p *postbox) serve(c net.Conn) {
 		case "AUTH":
 			p.mu.Lock()
 			p.logins = append(p.logins, rest)
+			reply := cmp.Or(p.login, "235 in")
 			p.mu.Unlock()
-			say("235 in")
+			say(reply)
 		case "RCPT":
 			say(cmp.Or(p.rcpt[strings.TrimSuffix(strings.TrimPrefix(rest, "TO:<"), ">")], "250 ok"))
 		case "DATA":

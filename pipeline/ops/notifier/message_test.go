@@ -306,6 +306,27 @@ func TestAMailThatOneRecipientCannotGetIsSentToTheOthers(t *testing.T) {
 	}
 }
 
+func TestAMailIsNotSetAsideBecauseTheServerRefusesTheLogin(t *testing.T) {
+	t.Parallel()
+	p := newPostbox(t)
+	targets, err := ParseTargets(process.Secret(mailAt(p)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, login := range []string{"535 the password has expired", "454 not now", ""} {
+		p.mu.Lock()
+		p.login = login
+		p.mu.Unlock()
+		err := targets[0].Send(t.Context(), ofOneDeal(t, "A book"))
+		if refused, is := errors.AsType[*refusal](err); is && refused.outcome == notify.Refused || (err == nil) != (login == "") {
+			t.Errorf("the login is answered by %q: %v", login, err)
+		}
+	}
+	if n := len(p.took()); n != 1 {
+		t.Errorf("%d messages were taken after the password was corrected, want 1", n)
+	}
+}
+
 func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
 	t.Parallel()
 	a, b := aDeal("a"), aDeal("b")

@@ -545,7 +545,9 @@ func TestAKillBetweenSentAndAcknowledgedRepeatsOnceWithTheSameKey(t *testing.T) 
 
 func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testing.T) {
 	t.Parallel()
-	for name, half := range map[string]bool{"nothing is remembered": false, "half is remembered": true} {
+	for name, c := range map[string]struct{ half, hidden bool }{
+		"nothing is remembered": {}, "half is remembered": {half: true}, "one is hidden since": {hidden: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			d := desk.New(t, 1)
@@ -567,7 +569,10 @@ func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testin
 			desk.Await(t, "the digest is sent", func() bool { return len(f.messages()) > 0 })
 			r.stop()
 			hash := r.lines[0].target.hash
-			if half {
+			if c.hidden {
+				acts(t, d, "asin", good[1])
+			}
+			if c.half {
 				kv, err := d.Bus.Store(t.Context(), pipeline.BucketPosted)
 				if err != nil {
 					t.Fatal(err)
@@ -581,13 +586,55 @@ func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testin
 			start(t, d, late, settings, slackAt(f))
 			settled(t, d, r)
 			all := f.messages()
-			if want := map[bool]int{true: 1, false: 2}[half]; len(all) != want || all[len(all)-1].Key != all[0].Key || all[len(all)-1].Text != all[0].Text {
-				t.Errorf("it was sent %d messages, want %d, all the same", len(all), want)
+			last := all[len(all)-1]
+			if want := map[bool]int{true: 1, false: 2}[c.half]; len(all) != want || last.Key != all[0].Key || (last.Text != all[0].Text) != c.hidden {
+				t.Errorf("it was sent %d messages, want %d, all the same unless a deal is hidden", len(all), want)
+			}
+			if n := naming([]got{last}, good); c.hidden && (len(n) != len(good)-1 || n[good[1]] != 0 || !strings.Contains(last.Text, "3 deals")) {
+				t.Errorf("the last message names %v, want all but %s:\n%s", n, good[1], last.Text)
 			}
 			if n := naming(all[:1], good); len(n) != len(good) {
 				t.Errorf("the digest has %d of %d deals", len(n), len(good))
 			}
 		})
+	}
+}
+
+// TestADigestThatAnotherNotifierIsSendingIsLeftToIt has two notifiers with the same target, which is slow, and a new
+// version of one of the deals in the message that the first is sending.
+func TestADigestThatAnotherNotifierIsSendingIsLeftToIt(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:3]
+	free := make(chan struct{})
+	defer close(free)
+	f := newFake(t, func(n int) reply {
+		if n == 1 {
+			return reply{status: 200, before: func() { <-free }}
+		}
+		return reply{status: 200}
+	})
+	settings := Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}
+	for _, asin := range good {
+		d.Accepted(t, asin)
+	}
+	late := d.Env
+	late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
+	start(t, d, late, settings, slackAt(f))
+	desk.Await(t, "the digest is being sent", func() bool { return len(f.messages()) > 0 })
+	second := opened(t, late, settings, slackAt(f))
+	second.ackWait = time.Hour // the first has not had it for long
+	published(t, d, good[0], "again", 0, nil)
+	l := second.lines[0]
+	items, err := l.inlet.Take(t.Context(), 1, time.Minute)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	if err := l.message(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.messages()); n != 1 {
+		t.Errorf("the target got %d requests, want the one that it has not answered yet", n)
 	}
 }
 
@@ -661,6 +708,36 @@ func TestWhatIsHiddenIsSentOnceTheVerdictThatAcceptsItIsThere(t *testing.T) {
 	}
 	desk.Await(t, "both are sent", done(2, f))
 	once(t, "it", f.took(), good)
+}
+
+// TestADealIsHeldUntilItsCommittersWorkIsRedelivered is about a committer that died between the deal and its verdict:
+// the verdict comes with the redelivery.
+func TestADealIsHeldUntilItsCommittersWorkIsRedelivered(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	asin := d.ASINs(keepasim.Good)[0]
+	l := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok))).lines[0]
+	w := d.Work(t, asin, pipeline.SourceRefresh, pipeline.RefreshGeneration(d.Env.Now()))
+	reject := pipeline.Verdict{Identity: w.Survivor.Identity, Look: pipeline.LookList, Outcome: pipeline.Reject, Reason: "expired", DecidedAt: d.Env.Now().Truncate(time.Millisecond)}
+	if _, err := d.Bus.Publish(t.Context(), messages.Verdict(pipeline.RunLive, w.ID, "", reject)); err != nil {
+		t.Fatal(err)
+	}
+	published(t, d, asin, "new", 60, nil)
+	items, err := l.inlet.Take(t.Context(), 1, time.Minute)
+	if err != nil || len(items) != 1 {
+		t.Fatalf("%d items, %v", len(items), err)
+	}
+	commits, err := d.Bus.JS.Consumer(t.Context(), pipeline.StreamSurvivors, pipeline.DurableCommit("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	items[0].StoredAt = items[0].StoredAt.Add(-commits.CachedInfo().Config.AckWait - time.Minute)
+	if err := l.message(t.Context(), items); err != nil {
+		t.Fatal(err)
+	}
+	if pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash)); err != nil || pending+unsettled != 1 {
+		t.Errorf("%d deals wait for a verdict (%v), want 1", pending+unsettled, err)
+	}
 }
 
 func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
@@ -775,6 +852,36 @@ func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
 	defer watching.Wait()
 	defer cancel()
 	desk.Await(t, "what waits is left to the leader", func() bool { return n.lines[0].status().Waiting == 0 })
+}
+
+func TestANotifierThatLeadsAgainLooksForLongEnoughBeforeItSendsAnAlarm(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	n := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok)))
+	w, now := n.watcher(), time.Now()
+	leads := func(when string) {
+		t.Helper()
+		for at := time.Duration(0); at <= notify.Confirm; at += lookEvery {
+			w.turn(t.Context(), now)
+			if known := n.alarms.now.Load() != nil; known != (at == notify.Confirm) {
+				t.Errorf("%s, after %s the alarms are known: %t", when, at, known)
+			}
+			now = now.Add(lookEvery)
+		}
+	}
+	leads("at first")
+	w.lease.Release()
+	other := bus.NewLease(d.Bus, pipeline.KeyNotifierLeader)
+	if leads, _, err := other.Hold(t.Context()); err != nil || !leads {
+		t.Fatalf("another notifier leads: %t, %v", leads, err)
+	}
+	w.turn(t.Context(), now)
+	if n.alarms.now.Load() != nil {
+		t.Error("it sends alarms while another leads")
+	}
+	other.Release()
+	now = now.Add(time.Hour)
+	leads("after another led")
 }
 
 func TestAnAlarmThatLastsWhileTheNotifierRestartsIsNotSentAgain(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/domain/visibility"
 	"ratchet/pipeline/ops/replay"
@@ -102,6 +103,20 @@ func stand(t testing.TB, b *bus.Bus) (hidden map[string]string, profit map[strin
 	return hidden, profit
 }
 
+// cost is what the newest version of each deal cost, in tokens.
+func cost(t testing.TB, b *bus.Bus) map[string]int {
+	t.Helper()
+	out := map[string]int{}
+	err := bus.ScanJSON(t.Context(), b, pipeline.StreamDeals, bus.From{}, func(_ bus.Read, f decide.Found) error {
+		out[f.ASIN] = f.Tokens
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
 func TestStoredDealsAreDecidedAgainAsTheirAnswersSay(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
@@ -145,6 +160,7 @@ func TestStoredDealsAreDecidedAgainAsTheirAnswersSay(t *testing.T) {
 		}
 		return r
 	}
+	paid := cost(t, d.Bus)
 	_, before := stand(t, d.Bus)
 	if r := again(first, 1); r.Kept != len(commits)-1 {
 		t.Errorf("the same rules change something: %+v", r)
@@ -176,6 +192,9 @@ func TestStoredDealsAreDecidedAgainAsTheirAnswersSay(t *testing.T) {
 	if n := again(dear, 4); n.Recalculated == 0 || n.Kept != 0 {
 		t.Errorf("other costs: %+v", n)
 	}
+	if is := cost(t, d.Bus); !maps.Equal(is, paid) || paid[asins[2]] != 7 {
+		t.Errorf("the deals cost %v tokens, want what was paid, %v", is, paid)
+	}
 	_, after := stand(t, d.Bus)
 	for asin, c := range commits {
 		var f decide.Found
@@ -189,6 +208,31 @@ func TestStoredDealsAreDecidedAgainAsTheirAnswersSay(t *testing.T) {
 	}
 	if was, is := before[confirmed], after[confirmed]; was == is || is == "" {
 		t.Errorf("the confirmed deal: profit %s became %s", was, is)
+	}
+}
+
+func TestADealOfAnotherMarketplaceIsLeftAsItIs(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	first := judging(t)
+	asin := d.ASINs(keepasim.Good)[0]
+	c := commit{work: d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration), at: decide.Instant(d.Env.Now())}
+	c.work.Survivor.Domain = int(keepa.DomainDE)
+	c.work.ID = c.work.Survivor.Identity.WorkID(pipeline.FirstGeneration)
+	c.answer = decide.Answer{Key: asin, Body: d.Product(t, asin, true)}
+	c.answer.ID = d.Store(t, pipeline.KindCommit, asin, c.work.ID, c.answer.Body, time.Minute)
+	v := c.by(first)
+	if v.Outcome != pipeline.Accept || v.Domain != int(keepa.DomainDE) {
+		t.Fatalf("%s %s of marketplace %d", v.Outcome, v.Reason, v.Domain)
+	}
+	if err := d.Bus.PublishAll(t.Context(), worker.Unit{Work: c.work, Origin: "SURVIVORS/1"}.Conclude(v, "").Messages); err != nil {
+		t.Fatal(err)
+	}
+	for version, j := range []*verdict.Judge{judging(t, "prep_cents: 275", "prep_cents: 375"), judging(t, "min_profit_cents: 300", "min_profit_cents: 1000000")} {
+		r, err := replay.Deals(t.Context(), d.Bus, j, version+1, func(replay.Step) {})
+		if err != nil || r.Deals != 1 || r.Other != 1 {
+			t.Errorf("rules of amazon.com decide on a deal of amazon.de: %+v, %v", r, err)
+		}
 	}
 }
 

@@ -92,8 +92,32 @@ func TestAHolderThatDoesNotAnswerLosesItsLease(t *testing.T) {
 	hold(t, c, true, true)
 }
 
-// TestAHolderThatNamesNoSubjectKeepsItsLease is about a holder of an older build, and an asker that cannot reach
-// itself.
+// TestAHolderKeepsItsLeaseFromAnInstanceThatCannotReachItself is about an instance whose own requests are lost, so that
+// every holder seems silent to it.
+func TestAHolderKeepsItsLeaseFromAnInstanceThatCannotReachItself(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	kv, err := b.Store(t.Context(), pipeline.BucketLeaders)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kv.Put(t.Context(), pipeline.KeyLeader, []byte(`{"id":"another","asks":"svc.cut-off"}`)); err != nil {
+		t.Fatal(err)
+	}
+	l := bus.NewLease(b, pipeline.KeyLeader)
+	now := time.Now()
+	l.SetClock(func() time.Time { return now })
+	hold(t, l, false, false)
+	if err := l.Deafen(); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		hold(t, l, false, false)
+		now = now.Add(bus.LeaseTTL / 2)
+	}
+}
+
+// TestAHolderThatNamesNoSubjectKeepsItsLease is about a holder of an older build.
 func TestAHolderThatNamesNoSubjectKeepsItsLease(t *testing.T) {
 	t.Parallel()
 	b := open(t)

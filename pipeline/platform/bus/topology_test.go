@@ -211,13 +211,6 @@ func TestWhatKeepsLessIsLoweredOnlyWhenAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.Close)
-	limits := func() (int64, time.Duration) {
-		s, err := b.JS.Stream(t.Context(), pipeline.StreamResponses)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.CachedInfo().Config.MaxBytes, s.CachedInfo().Config.MaxAge
-	}
 	var kept []string
 	if err := b.Apply(t.Context(), bus.Provision{Done: func(d bus.Difference, made bool) {
 		if !made && d.Lowers {
@@ -226,7 +219,7 @@ func TestWhatKeepsLessIsLoweredOnlyWhenAsked(t *testing.T) {
 	}}); err != nil {
 		t.Fatal(err)
 	}
-	if size, age := limits(); size != 50e9 || age != 90*24*time.Hour {
+	if size, age := limitsOfResponses(t, b); size != 50e9 || age != 90*24*time.Hour {
 		t.Errorf("lowered to %d bytes and %s without being asked", size, age)
 	}
 	if all := strings.Join(kept, "\n"); len(kept) != 3 || !strings.Contains(all, "dedup window") || !strings.Contains(all, "max age") || !strings.Contains(all, "max bytes") {
@@ -235,13 +228,55 @@ func TestWhatKeepsLessIsLoweredOnlyWhenAsked(t *testing.T) {
 	if err := b.Apply(t.Context(), bus.Provision{Lower: true}); err != nil {
 		t.Fatal(err)
 	}
-	if size, age := limits(); size != 1e6 || age != time.Hour {
+	if size, age := limitsOfResponses(t, b); size != 1e6 || age != time.Hour {
 		t.Errorf("%d bytes and %s, want what was asked for", size, age)
 	}
 	found, err := b.Differences(t.Context())
 	if err != nil || len(found) > 0 {
 		t.Errorf("still different: %v, %v", found, err)
 	}
+}
+
+func TestAnUnlimitedStoreIsLimitedOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
+	env, _ := streams.Start(t, "")
+	all := streams.Config()
+	all.MaxStore, all.MaxAge = 0, 0
+	first, err := bus.Connect(t.Context(), all, env, "provisioner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(first.Close)
+	if err := first.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b, err := bus.Connect(t.Context(), streams.Config(), env, "provisioner")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	if err := b.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if size, age := limitsOfResponses(t, b); size > 0 || age > 0 {
+		t.Errorf("limited to %d bytes and %s without being asked", size, age)
+	}
+	if err := b.Apply(t.Context(), bus.Provision{Lower: true}); err != nil {
+		t.Fatal(err)
+	}
+	if size, age := limitsOfResponses(t, b); size != 50e9 || age != 90*24*time.Hour {
+		t.Errorf("%d bytes and %s, want what was asked for", size, age)
+	}
+}
+
+// limitsOfResponses returns how many bytes of answers NATS keeps, and for how long.
+func limitsOfResponses(t *testing.T, b *bus.Bus) (int64, time.Duration) {
+	t.Helper()
+	s, err := b.JS.Stream(t.Context(), pipeline.StreamResponses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().Config.MaxBytes, s.CachedInfo().Config.MaxAge
 }
 
 func TestACheckWritesNothing(t *testing.T) {

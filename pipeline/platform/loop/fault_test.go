@@ -86,13 +86,16 @@ func (w *world) gather(_ context.Context, in []string) ([]string, error) {
 func (w *world) loop() loop.Loop[string, string, string] {
 	return loop.Loop[string, string, string]{
 		Take: func(context.Context) (loop.Batch[string, string], error) {
-			var items []loop.Item
+			w.held++
+			batch := loop.Batch[string, string]{Gather: w.gather, Release: func(context.Context) { w.held-- }}
+			if fails, _ := w.trip("take"); fails {
+				return batch, errFault // as of a claim that was made before the inlet failed
+			}
 			for _, id := range w.waiting {
-				items = append(items, loop.Item{Body: []byte(id), Settle: delivery{w, id}})
+				batch.Items = append(batch.Items, loop.Item{Body: []byte(id), Settle: delivery{w, id}})
 			}
 			w.waiting = nil
-			w.held++
-			return loop.Batch[string, string]{Items: items, Gather: w.gather, Release: func(context.Context) { w.held-- }}, nil
+			return batch, nil
 		},
 		Read: func(it loop.Item) (string, error) {
 			if string(it.Body) == "poison" {
@@ -148,7 +151,7 @@ func settleAll(t *testing.T, w *world) {
 
 func TestWhateverFailsOnceOrTwiceNothingIsLostOrHeldAndEveryEffectLandsOnce(t *testing.T) {
 	t.Parallel()
-	for _, verb := range []string{"gather", "apply", "settle"} {
+	for _, verb := range []string{"take", "gather", "apply", "settle"} {
 		for _, landed := range []bool{false, true} {
 			for _, times := range []int{1, 2} {
 				t.Run(fmt.Sprintf("%s fails %d× landed=%t", verb, times, landed), func(t *testing.T) {

@@ -1,0 +1,53 @@
+package recorder
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"ratchet/pipeline/platform/warehouse"
+)
+
+func TestABatchOfWhichEachRowIsRejectedIsDeadLetteredOnlyIfThatLasts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		rows, attempts int // attempts at the whole batch that fail
+		letters        int
+	}{
+		"it is over soon":            {suspicious, 3, 0},
+		"it is over just in time":    {suspicious, believed - 1, 0},
+		"it lasts":                   {suspicious, believed, suspicious},
+		"the rows are few":           {suspicious - 1, 1, suspicious - 1},
+		"nothing is rejected at all": {suspicious, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := blankRecorder()
+				r.env.Log = slog.New(slog.DiscardHandler)
+				rows := make([]held[warehouse.DeadRow], c.rows)
+				for i := range rows {
+					rows[i].msg, rows[i].seq = &extended{}, uint64(i+1)
+				}
+				l := inserts(r, nil)
+				began := 0
+				l.insert = func(_ sink, _ context.Context, some []warehouse.DeadRow, _ string) error {
+					if len(some) == len(rows) {
+						began++
+					}
+					if began <= c.attempts {
+						return &clickhouse.Exception{Code: 27, Message: "cannot parse input"}
+					}
+					return nil
+				}
+				poison, err := l.storeRows(t.Context(), t.Context(), rows)
+				if err != nil || len(poison) != c.letters {
+					t.Errorf("%d of %d rows become dead letters (%v), want %d", len(poison), c.rows, err, c.letters)
+				}
+			})
+		})
+	}
+}
