@@ -33,7 +33,7 @@ type committer struct {
 	rules   *worker.Rules
 	keepa   *gateway.Gateway
 	spender *claims.Spender
-	pulse   *worker.Status
+	status  *worker.Status
 	inlets  map[pipeline.Tier]*bus.Inlet
 	tiers   tiers
 	breaker worker.Breaker
@@ -74,7 +74,7 @@ func Run(ctx context.Context, env process.Env) error {
 	if err != nil {
 		return err
 	}
-	stop, err := bus.StartService(ctx, b, env, "committer", c.pulse.Beat)
+	stop, err := bus.StartService(ctx, b, env, "committer", c.status.Beat)
 	if err != nil {
 		return err
 	}
@@ -91,12 +91,12 @@ func Run(ctx context.Context, env process.Env) error {
 
 func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *verdict.Judge) (*committer, error) {
 	c := &committer{
-		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env), inlets: map[pipeline.Tier]*bus.Inlet{},
+		cfg: cfg, env: env, bus: b, status: worker.NewStatus(env), inlets: map[pipeline.Tier]*bus.Inlet{},
 	}
 	// Starts the series at 0: Prometheus sees no increase in a series that first appears with the first deal.
 	env.Health.Metrics().Count(metric.Decisions, 0, string(pipeline.LookCommit), string(pipeline.Accept), verdict.ReasonOK)
 	var err error
-	if c.rules, err = worker.Follow(ctx, b, env, judge, c.pulse, nil); err != nil {
+	if c.rules, err = worker.Follow(ctx, b, env, judge, c.status, nil); err != nil {
 		return nil, err
 	}
 	if c.keepa, err = gateway.New(cfg.Keepa, env); err != nil {
@@ -110,7 +110,7 @@ func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus, judge *v
 	if c.spender, err = claims.Open(ctx, b, env, pipeline.StageCommitter); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
-	c.waiter, err = worker.NewWaiter(b, env, c.pulse, c.spender, &c.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookPeek))
+	c.waiter, err = worker.NewWaiter(b, env, c.status, c.spender, &c.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookPeek))
 	return c, err
 }
 

@@ -129,7 +129,7 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 	bought := worker.Bought(s.Claim, domain, pipeline.KindSeller, answer)
 	bought.Call += ".s" // next to the product's call, under the same claim
 	if err != nil {
-		s.pulse.Failed(err)
+		s.status.Failed(err)
 		s.env.Log.Warn("sellers cannot be fetched, their deals lack a rating", "err", err)
 		if e, ok := errors.AsType[*gateway.Error](err); ok {
 			s.doubt = e.MayHaveCost()
@@ -138,7 +138,7 @@ func (s *step) buySellers(ctx context.Context, u worker.Unit, ids []string) (int
 		return 0, nil, nil
 	}
 	s.doubt = !answer.ConsumedKnown
-	s.pulse.Paid(answer.Consumed)
+	s.status.Paid(answer.Consumed)
 	_, err = bought.Keep(ctx, s.bus, sellerParts(u, bought, ids))
 	return answer.Consumed, answer.Reading, err
 }
@@ -179,7 +179,7 @@ func (s *step) unreadSellers(u worker.Unit, found []responses.Answer) []bus.Mess
 		})
 		if err == nil {
 			out = append(out, m)
-			s.pulse.Count("dead", 1)
+			s.status.Count("dead", 1)
 		}
 	}
 	return out

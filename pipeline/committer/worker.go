@@ -42,19 +42,19 @@ type fact struct {
 func (w *committer) work(ctx context.Context) error {
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
 		Take: w.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decideCommit,
-		Apply: worker.ApplyAndCount(w.bus, w.pulse, w.env.Log), Postpone: worker.Postpone(w.env, w.pulse),
+		Apply: worker.ApplyAndCount(w.bus, w.status, w.env.Log), Postpone: worker.Postpone(w.env, w.status),
 		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
-			w.pulse.Count("dead", 1)
+			w.status.Count("dead", 1)
 			return w.bus.DeadLetter(ctx, string(pipeline.StageCommitter), it, reason, cause)
 		},
-		Progress: func() { w.pulse.Stepped(loopCommit) },
+		Progress: func() { w.status.Stepped(loopCommit) },
 		Trace:    w.env.Trace, Name: loopCommit,
 		Now: w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
 }
 
 func (w *committer) step() *step {
-	return &step{committer: w, Step: worker.NewStep(w.env, w.pulse, &w.breaker, w.rules)}
+	return &step{committer: w, Step: worker.NewStep(w.env, w.status, &w.breaker, w.rules)}
 }
 
 // loopCommit names the committer's loop in its heartbeat.
@@ -82,14 +82,14 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 	}
 	if !waits {
 		// Work that a failed call returned is still waiting.
-		w.pulse.Observe(loopCommit, stall.Observation{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
+		w.status.Observe(loopCommit, stall.Observation{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
 		w.waiter.ForWork(ctx)
 		return batch, nil
 	}
 	s := w.step()
 	if wish != token.Nospend {
 		s.Claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
-		w.pulse.Observe(loopCommit, stall.Observation{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
+		w.status.Observe(loopCommit, stall.Observation{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
 			w.waiter.ForTokens(ctx)
 			return batch, nil
@@ -98,7 +98,7 @@ func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 			return batch, err
 		}
 	}
-	w.pulse.State("working")
+	w.status.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
 	if s.Claim != nil && w.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
 		unlock = func() {}
@@ -211,7 +211,7 @@ func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 		f.Err = err
 		return f, errors.Join(worker.KeepFailed(ctx, s.bus, bought, err), s.CallFailed(ctx, err))
 	}
-	s.pulse.Paid(answer.Consumed)
+	s.status.Paid(answer.Consumed)
 	return s.keep(ctx, u, f, bought)
 }
 
@@ -221,7 +221,7 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 	all := keepa.CutProducts(bought.Body)
 	found, extra := all.For([]string{u.Survivor.ASIN})
 	if extra > 0 {
-		s.pulse.Count("products_not_asked_for", extra)
+		s.status.Count("products_not_asked_for", extra)
 	}
 	bought.Odd = !all.Separated() || len(found) == 0
 	var parts []responses.Answer

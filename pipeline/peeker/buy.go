@@ -203,7 +203,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 		}
 		return errors.Join(worker.KeepFailed(ctx, s.bus, bought, err), s.CallFailed(ctx, err))
 	}
-	s.pulse.Paid(answer.Consumed)
+	s.status.Paid(answer.Consumed)
 	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
 	// The paid answer is only in memory, so it is stored before
 	// anything interprets it. A crash on the next line buys it again.
@@ -225,7 +225,7 @@ func (s *step) sort(
 ) ([]responses.Answer, map[string]int) {
 	found, extra := all.For(wanted)
 	if extra > 0 {
-		s.pulse.Count("products_not_asked_for", extra)
+		s.status.Count("products_not_asked_for", extra)
 	}
 	bought.Odd = !all.Separated()
 	var keep []responses.Answer

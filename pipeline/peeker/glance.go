@@ -36,7 +36,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 			if len(items) == 0 {
 				return loop.Batch[worker.Unit, recalled]{}, err
 			}
-			p.pulse.Observe(loopGlance, stall.Observation{Work: true, Tokens: true, Wish: true})
+			p.status.Observe(loopGlance, stall.Observation{Work: true, Tokens: true, Wish: true})
 			judge, done := p.rules.Use()
 			return loop.Batch[worker.Unit, recalled]{
 				Items: items, Release: func(context.Context) { done() },
@@ -46,9 +46,9 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 		Read:   worker.Read(pipeline.SchemaCandidate),
 		Decide: glancer{skip: p.cfg.Skip, clock: p.env.Clock}.decide,
 		Apply: func(ctx context.Context, out []worker.Effect) error {
-			err := worker.ApplyAndCount(p.bus, p.pulse, p.env.Log)(ctx, out)
+			err := worker.ApplyAndCount(p.bus, p.status, p.env.Log)(ctx, out)
 			if err == nil {
-				p.pulse.Stepped(loopGlance) // also if all of it is returned for later
+				p.status.Stepped(loopGlance) // also if all of it is returned for later
 			}
 			return err
 		},
@@ -69,7 +69,7 @@ func (p *peeker) recall(ctx context.Context, judge *verdict.Judge, units []worke
 		err = worker.AddQueries(ctx, p.bus, units)
 	}
 	if err != nil {
-		p.pulse.Failed(err)
+		p.status.Failed(err)
 		return nil, err
 	}
 	out := make([]recalled, len(units))

@@ -35,7 +35,7 @@ type step struct {
 }
 
 func (l *peekLoop) step() *step {
-	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.pulse, &l.breaker, l.rules)}
+	return &step{peekLoop: l, Step: worker.NewStep(l.env, l.status, &l.breaker, l.rules)}
 }
 
 // loopPeek and loopGlance name the peeker's loops in its heartbeat.
@@ -57,12 +57,12 @@ func (l *peekLoop) Run(ctx context.Context) error {
 	l.served = map[pipeline.Source]int{}
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
 		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decidePeek,
-		Apply: l.apply, Postpone: worker.Postpone(l.env, l.pulse),
+		Apply: l.apply, Postpone: worker.Postpone(l.env, l.status),
 		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
-			l.pulse.Count("dead", 1)
+			l.status.Count("dead", 1)
 			return l.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
 		},
-		Progress: func() { l.pulse.Stepped(loopPeek) },
+		Progress: func() { l.status.Stepped(loopPeek) },
 		Trace:    l.env.Trace, Name: loopPeek,
 		Now: l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
@@ -70,7 +70,7 @@ func (l *peekLoop) Run(ctx context.Context) error {
 
 // apply applies the effects, and records the price of a decision.
 func (l *peekLoop) apply(ctx context.Context, all []worker.Effect) error {
-	err := worker.ApplyAndCount(l.bus, l.pulse, l.env.Log)(ctx, all)
+	err := worker.ApplyAndCount(l.bus, l.status, l.env.Log)(ctx, all)
 	if err == nil {
 		for _, e := range all {
 			l.shedder.counted(e.Verdict)
@@ -105,7 +105,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 	lane, waiting := l.lane(backlogs)
 	if waiting == 0 {
 		// Work that a failed call returned is still waiting.
-		l.pulse.Observe(loopPeek, stall.Observation{Work: l.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
+		l.status.Observe(loopPeek, stall.Observation{Work: l.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
 		l.waiter.ForWork(ctx)
 		return none, nil
 	}
@@ -118,7 +118,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		if err != nil {
 			return none, err
 		}
-		l.pulse.Observe(loopPeek, stall.Observation{Work: true, Tokens: pays > 0, Wish: wish == token.Run})
+		l.status.Observe(loopPeek, stall.Observation{Work: true, Tokens: pays > 0, Wish: wish == token.Run})
 		if n = min(n, pays); n == 0 {
 			l.waiter.ForTokens(ctx)
 			return none, nil
@@ -138,7 +138,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 
 // from takes up to n items of a lane.
 func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batch[worker.Unit, fact], error) {
-	s.pulse.State("working")
+	s.status.State("working")
 	items, err := s.inlets[lane].Take(ctx, n, 200*time.Millisecond)
 	s.waiter.Returns.Took(s.durable(lane), n, items)
 	last := uint64(0)

@@ -25,11 +25,11 @@ import (
 
 // peeker is the state that both loops share.
 type peeker struct {
-	cfg   Config
-	env   process.Env
-	bus   *bus.Bus
-	rules *worker.Rules
-	pulse *worker.Status
+	cfg    Config
+	env    process.Env
+	bus    *bus.Bus
+	rules  *worker.Rules
+	status *worker.Status
 }
 
 // Run looks at candidates until ctx ends.
@@ -47,11 +47,11 @@ func Run(ctx context.Context, env process.Env) error {
 		return err
 	}
 	defer b.Close()
-	p := &peeker{cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env)}
-	if p.rules, err = worker.Follow(ctx, b, env, judge, p.pulse, nil); err != nil {
+	p := &peeker{cfg: cfg, env: env, bus: b, status: worker.NewStatus(env)}
+	if p.rules, err = worker.Follow(ctx, b, env, judge, p.status, nil); err != nil {
 		return err
 	}
-	stop, err := bus.StartService(ctx, b, env, "peeker", p.pulse.Beat)
+	stop, err := bus.StartService(ctx, b, env, "peeker", p.status.Beat)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,6 @@ func (p *peeker) peekLoop(ctx context.Context) (*peekLoop, error) {
 	if l.spender, err = claims.Open(ctx, p.bus, p.env, pipeline.StagePeeker); err != nil {
 		return nil, fmt.Errorf("open the grant: %w", err)
 	}
-	l.waiter, err = worker.NewWaiter(p.bus, p.env, p.pulse, l.spender, &l.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookGlance))
+	l.waiter, err = worker.NewWaiter(p.bus, p.env, p.status, l.spender, &l.breaker, fmt.Sprintf("survivor.*.%s.>", pipeline.LookGlance))
 	return l, err
 }

@@ -98,7 +98,7 @@ func (f *shedder) readLines(ctx context.Context) error {
 		return err
 	}
 	ls, err := bus.Decode[shedding.Lines](f.cell, raw)
-	if f.pulse.Cell(pipeline.KeyShed, err); err != nil {
+	if f.status.Cell(pipeline.KeyShed, err); err != nil {
 		return nil // the earlier lines hold; the next one drawn replaces the value
 	}
 	f.lines = ls // none for a deleted key
@@ -188,7 +188,7 @@ func (f *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m s
 	}
 	f.lines = ls
 	if drawn {
-		f.pulse.Count("lines", 1)
+		f.status.Count("lines", 1)
 		f.env.Log.Warn("more work waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
 			"decidable", line.Decidable, "below_cents", line.BelowCents, "patience", m.Patience, "price", math.Round(100*m.Price)/100)
 	}

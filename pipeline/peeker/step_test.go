@@ -41,8 +41,8 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &peeker{cfg: cfg, env: env, bus: d.Bus, pulse: worker.NewPulse(env)}
-	if p.rules, err = worker.Follow(t.Context(), d.Bus, env, judge, p.pulse, nil); err != nil {
+	p := &peeker{cfg: cfg, env: env, bus: d.Bus, status: worker.NewStatus(env)}
+	if p.rules, err = worker.Follow(t.Context(), d.Bus, env, judge, p.status, nil); err != nil {
 		t.Fatal(err)
 	}
 	l, err := p.peekLoop(t.Context())
@@ -196,7 +196,7 @@ func TestAStageWhoseKindIsStoppedWaitsForTokensAlthoughItHasCredit(t *testing.T)
 	s := newStepper(t, d)
 	s.adjust(func(g *token.Grant) { g.Learned = map[pipeline.Kind]token.Learned{pipeline.KindPeek: {Overran: 3}} })
 	batch, err := s.take(t.Context())
-	if state := s.pulse.Beat().State; err != nil || len(batch.Items) != 0 || state != "waiting_for_tokens" {
+	if state := s.status.Beat().State; err != nil || len(batch.Items) != 0 || state != "waiting_for_tokens" {
 		t.Errorf("took %d, %v, and is %s, want waiting_for_tokens", len(batch.Items), err, state)
 	}
 }

@@ -48,6 +48,6 @@ func (p *peeker) strayLoop(ctx context.Context, stream string) (*loop.Loop[loop.
 }
 
 func (p *peeker) deadLetter(ctx context.Context, it loop.Item, reason string, cause error) error {
-	p.pulse.Count("dead", 1)
+	p.status.Count("dead", 1)
 	return p.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
 }

@@ -163,7 +163,7 @@ func (s *station) whole(b *testing.B) float64 {
 	w, dsn := empty(b)
 	cfg := Config{ClickHouse: dsn, Batch: benchBatch, Flush: time.Second}
 	r := newRecorder(cfg, s.env, s.b, func(context.Context) (sink, error) { return w, nil })
-	l, err := newLine(b.Context(), r, pipeline.StreamVerdicts, benchBatch, readVerdict, sink.InsertVerdicts)
+	l, err := newStreamRecorder(b.Context(), r, pipeline.StreamVerdicts, benchBatch, readVerdict, sink.InsertVerdicts)
 	must(b, err)
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan struct{})

@@ -211,7 +211,7 @@ func TestACrashBeforeTheAcknowledgementRecordsNothingTwice(t *testing.T) {
 	w.verdicts(1, 100)
 	// The crash: a first recorder does everything up to the acknowledgement, which it never sends.
 	r := w.recorder(plainly)
-	l, err := newLine(t.Context(), r, pipeline.StreamVerdicts, 64, readVerdict, sink.InsertVerdicts)
+	l, err := newStreamRecorder(t.Context(), r, pipeline.StreamVerdicts, 64, readVerdict, sink.InsertVerdicts)
 	must(t, err)
 	msgs, err := l.take(t.Context())
 	must(t, err)

@@ -112,30 +112,30 @@ func (r *recorder) run(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// runner is a line with rows of any type.
+// runner is a streamRecorder with rows of any type.
 type runner interface {
 	run(ctx, working context.Context)
 }
 
 func (r *recorder) lines(ctx context.Context) ([]runner, error) {
-	verdicts, err := newLine(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, sink.InsertVerdicts)
+	verdicts, err := newStreamRecorder(ctx, r, pipeline.StreamVerdicts, r.cfg.Batch, readVerdict, sink.InsertVerdicts)
 	if err != nil {
 		return nil, err
 	}
-	deals, err := newLine(ctx, r, pipeline.StreamDeals, min(r.cfg.Batch, 1000), readDeal, sink.InsertDeals)
+	deals, err := newStreamRecorder(ctx, r, pipeline.StreamDeals, min(r.cfg.Batch, 1000), readDeal, sink.InsertDeals)
 	if err != nil {
 		return nil, err
 	}
-	ledger, err := newLine(ctx, r, pipeline.StreamLedger, r.cfg.Batch, readEntry, sink.InsertLedger)
+	ledger, err := newStreamRecorder(ctx, r, pipeline.StreamLedger, r.cfg.Batch, readEntry, sink.InsertLedger)
 	if err != nil {
 		return nil, err
 	}
 	// A dead letter may hold a whole message, so fewer are held at a time.
-	dead, err := newLine(ctx, r, pipeline.StreamDead, min(r.cfg.Batch, 200), readDead, sink.InsertDead)
+	dead, err := newStreamRecorder(ctx, r, pipeline.StreamDead, min(r.cfg.Batch, 200), readDead, sink.InsertDead)
 	if err != nil {
 		return nil, err
 	}
-	actions, err := newLine(ctx, r, pipeline.StreamActions, min(r.cfg.Batch, 1000), readAction, sink.InsertActions)
+	actions, err := newStreamRecorder(ctx, r, pipeline.StreamActions, min(r.cfg.Batch, 1000), readAction, sink.InsertActions)
 	if err != nil {
 		return nil, err
 	}

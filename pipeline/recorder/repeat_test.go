@@ -170,7 +170,7 @@ func freeze[R warehouse.Row](w *world, at, stream string, read func(warehouse.Or
 	w.t.Helper()
 	f := &frozen{at: at, reached: make(chan struct{}), thaw: make(chan struct{})}
 	r := w.recorder(func(s sink) sink { f.sink = s; return f })
-	l, err := newLine(w.t.Context(), r, stream, 64, read, insert)
+	l, err := newStreamRecorder(w.t.Context(), r, stream, 64, read, insert)
 	must(w.t, err)
 	msgs, err := l.take(w.t.Context())
 	must(w.t, err)
@@ -270,7 +270,7 @@ func TestARecorderThatCannotReachClickHouseKeepsNothingFromOneThatCan(t *testing
 	w.publishEach(w.entry, 1, 10)
 	r := w.recorder(faulty(func(int32) effect { return lost }))
 	r.longest, r.heldFor = r.pause, 3*time.Second // it extends AckWait until then
-	l, err := newLine(t.Context(), r, pipeline.StreamLedger, 64, readEntry, sink.InsertLedger)
+	l, err := newStreamRecorder(t.Context(), r, pipeline.StreamLedger, 64, readEntry, sink.InsertLedger)
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -293,7 +293,7 @@ func TestWhatIsInHandIsRecordedAlthoughItsStreamWasPurged(t *testing.T) {
 	w := newWorld(t)
 	w.publishEach(w.entry, 1, 10)
 	r := w.recorder(plainly)
-	l, err := newLine(t.Context(), r, pipeline.StreamLedger, 64, readEntry, sink.InsertLedger)
+	l, err := newStreamRecorder(t.Context(), r, pipeline.StreamLedger, 64, readEntry, sink.InsertLedger)
 	must(t, err)
 	msgs, err := l.take(t.Context())
 	must(t, err)

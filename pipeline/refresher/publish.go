@@ -76,14 +76,14 @@ func (k *refresher) publish(ctx context.Context, r round, now time.Time) error {
 	for _, h := range r.Change {
 		if h.State == refresh.Stale || h.State == refresh.Expired {
 			ms = append(ms, state(h, outcome(h.State), h.Why, now))
-			k.pulse.Count(string(h.State), 1)
-			k.pulse.Verdict(pipeline.LookList, outcome(h.State), h.Why)
+			k.status.Count(string(h.State), 1)
+			k.status.Verdict(pipeline.LookList, outcome(h.State), h.Why)
 		}
 	}
 	for _, h := range r.gaveUp {
 		ms = append(ms, state(h, pipeline.Fail, h.GaveUp, now))
-		k.pulse.Count("gave_up", 1)
-		k.pulse.Verdict(pipeline.LookList, pipeline.Fail, h.GaveUp)
+		k.status.Count("gave_up", 1)
+		k.status.Verdict(pipeline.LookList, pipeline.Fail, h.GaveUp)
 	}
 	if err := k.withRows(ctx, r.Offer); err != nil {
 		return err
@@ -99,7 +99,7 @@ func (k *refresher) publish(ctx context.Context, r round, now time.Time) error {
 		m := offer(w)
 		ms = append(ms, m)
 		spans.Create(m.WorkID, w.Holding.ASIN, string(w.Source))
-		k.pulse.Count("offered_"+string(w.Source), 1)
+		k.status.Count("offered_"+string(w.Source), 1)
 	}
 	if len(ms) == 0 {
 		return nil

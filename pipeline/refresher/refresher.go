@@ -34,11 +34,11 @@ import (
 
 // refresher is the leader's view of the stock.
 type refresher struct {
-	cfg   Config
-	env   process.Env
-	bus   *bus.Bus
-	pulse *worker.Status
-	lease *bus.Lease
+	cfg    Config
+	env    process.Env
+	bus    *bus.Bus
+	status *worker.Status
+	lease  *bus.Lease
 
 	checkpoint bus.Cell
 	state      refresh.Checkpoint
@@ -66,8 +66,8 @@ var (
 )
 
 // Run keeps the stock until ctx ends.
-func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Status) error {
-	k, err := open(ctx, env, b, cfg, pulse)
+func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, status *worker.Status) error {
+	k, err := open(ctx, env, b, cfg, status)
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *wo
 		}
 		if err != nil && ctx.Err() == nil {
 			k.loaded = false // the memory may differ from what is stored
-			pulse.Failed(err)
+			status.Failed(err)
 			env.Log.Warn("step of the refresher failed, will retry", tint.Err(err))
 		}
 		pauseStep(ctx, env)
@@ -99,7 +99,7 @@ func pauseStep(ctx context.Context, env process.Env) {
 	_ = process.Sleep(ctx, min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/20)) // the caller looks at ctx
 }
 
-func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *worker.Status) (*refresher, error) {
+func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, status *worker.Status) (*refresher, error) {
 	kv, err := b.Store(ctx, pipeline.BucketStock)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, pulse *w
 		return bus.NewMemo(env.Clock, func(ctx context.Context) (uint64, error) { return b.Last(ctx, stream) })
 	}
 	k := &refresher{
-		cfg: cfg, env: env, bus: b, pulse: pulse, lease: bus.NewLease(b, pipeline.KeyRefresherLeader),
+		cfg: cfg, env: env, bus: b, status: status, lease: bus.NewLease(b, pipeline.KeyRefresherLeader),
 		checkpoint: bus.NewCell(kv, b.Own(pipeline.KeyCheckpoint)), stock: newStock(), last: last(stockStream), acted: last(pipeline.StreamActions),
 	}
 	for subject, forget := range map[string]func(){stockPrefix + ">": k.last.Forget, "action.>": k.acted.Forget} {
@@ -222,11 +222,11 @@ func (k *refresher) verdicts(ctx context.Context) (bus.Span, error) {
 func (k *refresher) reportUnreadable(bad map[string]error) {
 	for key := range k.bad {
 		if bad[key] == nil {
-			k.pulse.Cell(key, nil)
+			k.status.Cell(key, nil)
 		}
 	}
 	for key, err := range bad {
-		k.pulse.Cell(key, err)
+		k.status.Cell(key, err)
 	}
 	k.bad = bad
 }

@@ -54,7 +54,7 @@ func on(t *testing.T, d *desk.Desk, b *bus.Bus, now time.Time) *refresher {
 	env.Clock = process.NewClock(now, 1)
 	cfg := settings
 	cfg.Sellers = false
-	k, err := open(t.Context(), env, b, cfg, worker.NewPulse(env))
+	k, err := open(t.Context(), env, b, cfg, worker.NewStatus(env))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -484,7 +484,7 @@ func TestADealThatTheListNeverNamesAgainIsConfirmedForOneTokenInEveryPeriod(t *t
 	cfg := Config{Period: 2 * time.Hour, Share: 0.15}
 	d.Run(t, func(ctx context.Context, env process.Env) error {
 		env.AnnounceReady()
-		return Run(ctx, env, d.Bus, cfg, worker.NewPulse(env))
+		return Run(ctx, env, d.Bus, cfg, worker.NewStatus(env))
 	}, nil)
 	var confirmed []desk.Verdict
 	desk.Await(t, "three confirmations", func() bool {

@@ -22,7 +22,7 @@ import (
 // If the applied ones are unreadable, or the rules do not support one of them, the last valid ones remain.
 type currentQueries struct {
 	own     []keepa.Query
-	pulse   *worker.Status
+	status  *worker.Status
 	log     *slog.Logger
 	rules   atomic.Pointer[worker.Rules] // the current ones; nil before they are read
 	changed func()                       // the queries changed
@@ -37,7 +37,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 		return err
 	}
 	w.current = &currentQueries{
-		own: queries, pulse: w.pulse, log: w.env.Log, changed: w.hint.Give,
+		own: queries, status: w.status, log: w.env.Log, changed: w.hint.Give,
 		routed: func(q []keepa.Query) error { return routed(w.bus, q) },
 	}
 	w.current.hold(queries, 0)
@@ -49,7 +49,7 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 	if err := applied.Load(ctx); err != nil {
 		return fmt.Errorf("read the applied queries: %w", err)
 	}
-	rules, err := worker.Follow(ctx, w.bus, w.env, own, w.pulse, w.current.supported)
+	rules, err := worker.Follow(ctx, w.bus, w.env, own, w.status, w.current.supported)
 	if err != nil {
 		return err
 	}
@@ -106,14 +106,14 @@ func (f *currentQueries) use(queries []keepa.Query, version int) {
 func (f *currentQueries) hold(queries []keepa.Query, version int) {
 	f.now.Store(&queries)
 	f.changed()
-	f.pulse.Report(func(h *pipeline.Heartbeat) {
+	f.status.Report(func(h *pipeline.Heartbeat) {
 		h.Queries = &pipeline.CurrentQueries{Queries: ids(queries), Version: version}
 	})
 }
 
 func (f *currentQueries) refuse(err error) {
 	f.log.Warn("applied queries cannot be used, the last valid ones stay in effect", "err", err)
-	f.pulse.Report(func(h *pipeline.Heartbeat) {
+	f.status.Report(func(h *pipeline.Heartbeat) {
 		now := *h.Queries
 		now.Refused = err.Error()
 		h.Queries = &now

@@ -40,15 +40,15 @@ func (t *turn) buy(ctx context.Context, index int) (watermark.Event, error) {
 	bought := worker.Bought(t.claim, domain, pipeline.KindDeals, answer)
 	if err != nil {
 		// CallFailed logs and counts it, and the list rests with backoff: it is not also a failed step.
-		err := errors.Join(worker.KeepFailed(ctx, w.bus, bought, err), worker.CallFailed(ctx, w.env, w.pulse, &w.breaker, t.claim, err))
+		err := errors.Join(worker.KeepFailed(ctx, w.bus, bought, err), worker.CallFailed(ctx, w.env, w.status, &w.breaker, t.claim, err))
 		return watermark.Failed{Effect: watermark.Buy{Index: index}}, err
 	}
-	w.pulse.Paid(answer.Consumed)
+	w.status.Paid(answer.Consumed)
 	_, fits := responses.Fit(answer.Body)
 	bought.Odd = !fits
 	part := bought.Part(t.list.answerKey(index), "", keepa.Element{Body: answer.Body}, answer.Consumed)
 	kept, err := bought.Keep(ctx, w.bus, []responses.Answer{part})
-	if err := errors.Join(err, worker.End(ctx, w.env, w.pulse, &w.breaker, t.claim, answer)); err != nil {
+	if err := errors.Join(err, worker.End(ctx, w.env, w.status, &w.breaker, t.claim, answer)); err != nil {
 		return nil, err
 	}
 	kept[0].Body = answer.Body // stored without what does not fit

@@ -56,7 +56,7 @@ func again(t *testing.T, d *desk.Desk) reader {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.current = &currentQueries{pulse: w.pulse, changed: w.hint.Give}
+	w.current = &currentQueries{status: w.status, changed: w.hint.Give}
 	w.current.hold(queries, 0)
 	w.adopt()
 	w.retired = true
@@ -425,7 +425,7 @@ func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 		if err := r.poll(t.Context()); err != nil {
 			t.Errorf("what Keepa refused is logged and counted already, and is an error: %v", err)
 		}
-		if n := r.pulse.Beat().Counters["failures"]; n != int64(i+1) {
+		if n := r.status.Beat().Counters["failures"]; n != int64(i+1) {
 			t.Fatalf("%d failures of %d calls", n, i+1)
 		}
 		if d := r.now().NextPoll.Sub(before); d < want || d > want+10*time.Second {
@@ -452,7 +452,7 @@ func TestAFailingListIsRetriedWithBackoffAndStopsNoOtherList(t *testing.T) {
 	if s, err := r.state(t.Context(), second.cell); err != nil || s.Why != "never read" || s.NextPoll.IsZero() {
 		t.Errorf("the second list: %+v, %v", s, err)
 	}
-	if stuck := r.pulse.Beat().Stuck; !strings.Contains(stuck, r.list.cell.Key()) {
+	if stuck := r.status.Beat().Stuck; !strings.Contains(stuck, r.list.cell.Key()) {
 		t.Errorf("the status says %q", stuck)
 	}
 }
@@ -490,7 +490,7 @@ func TestAnOutageOfNATSIsLoggedOnceAndTriedLessAndLess(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- r.run(ctx) }()
-	desk.Await(t, "five attempts", func() bool { return r.pulse.Beat().Counters["failures"] >= 5 })
+	desk.Await(t, "five attempts", func() bool { return r.status.Beat().Counters["failures"] >= 5 })
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("it ended: %v", err)
@@ -579,8 +579,8 @@ func TestRowsThatTheStreamRefusesAreNotOffered(t *testing.T) {
 	if err := r.poll(t.Context()); err == nil {
 		t.Error("what the stream refuses counts as offered")
 	}
-	if s := r.now(); s.Mark != 0 || r.pulse.Beat().Counters["candidates"] != 0 {
-		t.Errorf("nothing was offered, and the watermark is at %d: %v", s.Mark, r.pulse.Beat().Counters)
+	if s := r.now(); s.Mark != 0 || r.status.Beat().Counters["candidates"] != 0 {
+		t.Errorf("nothing was offered, and the watermark is at %d: %v", s.Mark, r.status.Beat().Counters)
 	}
 	repair()
 	s := r.now()

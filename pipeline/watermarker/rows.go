@@ -55,8 +55,8 @@ func (t *turn) offer(ctx context.Context, e watermark.Offer) (watermark.Event, e
 	if err := t.w.bus.PublishAll(ctx, ms); err != nil {
 		return nil, err
 	}
-	t.w.pulse.Count("rows", len(page.Rows))
-	t.w.pulse.Count("candidates", len(out))
+	t.w.status.Count("rows", len(page.Rows))
+	t.w.status.Count("candidates", len(out))
 	return watermark.Offered{Rows: out}, nil
 }
 
@@ -146,7 +146,7 @@ func (t *turn) header(call string, position int) map[string][]string {
 }
 
 func (t *turn) dead(ctx context.Context, key, id string, d pipeline.Dead) error {
-	t.w.pulse.Count("dead", 1)
+	t.w.status.Count("dead", 1)
 	m, err := bus.Encode(pipeline.SubjectDead(string(pipeline.StageWatermarker), key), pipeline.SchemaDead, id, "", d)
 	if err != nil {
 		return err

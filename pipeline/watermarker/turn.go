@@ -87,12 +87,12 @@ func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event,
 	case watermark.Offer:
 		return t.offer(ctx, e)
 	case watermark.DeadLetterRows:
-		t.w.pulse.Count("list_shape_anomaly", 1)
+		t.w.status.Count("list_shape_anomaly", 1)
 		return watermark.Offered{}, t.deadLetterRows(ctx, t.page(e.Call), e.Call)
 	case watermark.DeadLetter:
 		return nil, t.deadPage(ctx, e)
 	case watermark.BuyLater: // logged and counted as work that returns: it is not also a failed step
-		t.w.pulse.Again(t.w.env.Log, t.list.pageKey(e.Index), cmp.Or(e.Err, worker.ErrPrice))
+		t.w.status.Again(t.w.env.Log, t.list.pageKey(e.Index), cmp.Or(e.Err, worker.ErrPrice))
 		return watermark.Failed{Effect: e}, nil
 	case watermark.Append:
 		return nil, t.append(ctx, e.Line)
@@ -109,11 +109,11 @@ func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event,
 func (t *turn) report(e watermark.Effect) error {
 	switch e := e.(type) {
 	case watermark.Show:
-		t.w.pulse.State(e.State)
+		t.w.status.State(e.State)
 	case watermark.ReportDue:
-		t.w.pulse.Observe(loopList, stall.Observation{Work: true, Tokens: e.Tokens, Wish: true}) // a pause gives no credit
+		t.w.status.Observe(loopList, stall.Observation{Work: true, Tokens: e.Tokens, Wish: true}) // a pause gives no credit
 	case watermark.Stepped:
-		t.w.pulse.Stepped(loopList)
+		t.w.status.Stepped(loopList)
 	case watermark.Warn:
 		t.w.env.Log.Warn(e.Text, append([]any{"query", t.list.ID()}, e.Args...)...) //nolint:sloglint // the texts are the reader's constants
 	}
@@ -170,7 +170,7 @@ func (t *turn) append(ctx context.Context, l token.Line) error {
 		return err
 	}
 	if e := l.Entry.Event; e == pipeline.EventGapOpened || e == pipeline.EventGapFilled || e == pipeline.EventGapExpired {
-		t.w.pulse.Count(string(e), 1)
+		t.w.status.Count(string(e), 1)
 	}
 	return nil
 }

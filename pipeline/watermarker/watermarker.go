@@ -39,7 +39,7 @@ type watermarker struct {
 	keepa   *gateway.Gateway
 	spender *claims.Spender
 	lease   *bus.Lease
-	pulse   *worker.Status
+	status  *worker.Status
 	breaker worker.Breaker
 	marks   jetstream.KeyValue
 	current *currentQueries
@@ -93,7 +93,7 @@ func Run(ctx context.Context, env process.Env) error {
 	if err := w.follow(ctx, judge, queries); err != nil {
 		return err
 	}
-	stop, err := bus.StartService(ctx, b, env, "watermarker", w.pulse.Beat)
+	stop, err := bus.StartService(ctx, b, env, "watermarker", w.status.Beat)
 	if err != nil {
 		return err
 	}
@@ -102,13 +102,13 @@ func Run(ctx context.Context, env process.Env) error {
 	// The reader waits for tokens for as long as it takes; stored deals must not.
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error { return w.run(ctx) })
-	both.Go(func() error { return refresher.Run(ctx, env, b, cfg.Refresher, w.pulse) })
+	both.Go(func() error { return refresher.Run(ctx, env, b, cfg.Refresher, w.status) })
 	return both.Wait()
 }
 
 func open(ctx context.Context, cfg Config, env process.Env, b *bus.Bus) (*watermarker, error) {
 	w := &watermarker{
-		cfg: cfg, env: env, bus: b, pulse: worker.NewPulse(env),
+		cfg: cfg, env: env, bus: b, status: worker.NewStatus(env),
 		lease: bus.NewLease(b, pipeline.KeyWatermarkerLeader), hint: process.NewHint(),
 	}
 	var err error
@@ -152,7 +152,7 @@ func (w *watermarker) run(ctx context.Context) error {
 			}
 		}
 		if err != nil && ctx.Err() == nil {
-			w.pulse.Failed(err)
+			w.status.Failed(err)
 			next = process.MachineNow().Add(failures.Add(w.env.Log, err))
 		}
 		// A longer pause would lose the lease. After a failure no hint ends it.
@@ -163,10 +163,10 @@ func (w *watermarker) run(ctx context.Context) error {
 
 // standBy reports that another instance reads the lists.
 func (w *watermarker) standBy() {
-	w.pulse.State("standby")
+	w.status.State("standby")
 	w.shown.Clear()
-	w.retired = false                              // the leader may retire others meanwhile
-	w.pulse.Observe(loopList, stall.Observation{}) // what waits is the leader's work
+	w.retired = false                               // the leader may retire others meanwhile
+	w.status.Observe(loopList, stall.Observation{}) // what waits is the leader's work
 }
 
 // look reads what is due, and returns the machine time at which to look again without a hint.
@@ -203,7 +203,7 @@ func (w *watermarker) next() time.Time {
 func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 	for _, l := range w.lists {
 		s, err := w.state(ctx, l.cell)
-		if w.pulse.Cell(l.cell.Key(), err); bus.IsBad(err) {
+		if w.status.Cell(l.cell.Key(), err); bus.IsBad(err) {
 			continue // its watermark is named in the status; the other lists are read
 		}
 		if err != nil {
@@ -217,7 +217,7 @@ func (w *watermarker) round(ctx context.Context) (busy bool, err error) {
 		}
 	}
 	if !busy {
-		w.pulse.State("idle")
+		w.status.State("idle")
 	}
 	return busy, nil
 }

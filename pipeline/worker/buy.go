@@ -70,9 +70,9 @@ func KeepFailed(ctx context.Context, b *bus.Bus, p *Purchase, cause error) error
 
 // End closes the claim of a call that was answered. If the answer lacks its price, tokend asks Keepa for the
 // balance. An unreadable answer is not a failed call, but an answer that was cut off in transit is.
-func End(ctx context.Context, env process.Env, pulse *Status, breaker *Breaker, c *claims.Claim, a gateway.Answer) error {
+func End(ctx context.Context, env process.Env, status *Status, breaker *Breaker, c *claims.Claim, a gateway.Answer) error {
 	if cut, ok := errors.AsType[*gateway.Error](a.Part); ok {
-		pulse.Failed(cut)
+		status.Failed(cut)
 		env.Log.Warn("answer of keepa was cut off, calls pause", "err", cut, "wait", breaker.Failed(env))
 	} else {
 		breaker.Succeeded()

@@ -84,15 +84,15 @@ func TestTheClaimOfAFailedCallIsClosedAtWhatItMayHaveCost(t *testing.T) {
 		{"nothing was called", errors.New("no claim"), 0, 0},
 	} {
 		before := p.grant(t)
-		pulse, breaker := worker.NewPulse(p.env), &worker.Breaker{}
-		if err := worker.CallFailed(t.Context(), p.env, pulse, breaker, p.claim(t), c.cause); err != nil {
+		status, breaker := worker.NewStatus(p.env), &worker.Breaker{}
+		if err := worker.CallFailed(t.Context(), p.env, status, breaker, p.claim(t), c.cause); err != nil {
 			t.Fatal(err)
 		}
 		g := p.grant(t)
 		if settled, unsure := g.Settled-before.Settled, g.Unsure-before.Unsure; settled != c.settled || unsure != c.unsure || len(g.Open) != 0 {
 			t.Errorf("%s: %d settled, %d in doubt, open %v; want %d and %d", c.name, settled, unsure, g.Open, c.settled, c.unsure)
 		}
-		if !breaker.Open() || pulse.Beat().Counters["failures"] != 1 {
+		if !breaker.Open() || status.Beat().Counters["failures"] != 1 {
 			t.Errorf("%s: the next call goes out at once", c.name)
 		}
 	}
@@ -117,7 +117,7 @@ func TestTheClaimOfAnAnsweredCallIsClosedAtItsPriceOrInDoubt(t *testing.T) {
 		before := p.grant(t)
 		breaker := &worker.Breaker{}
 		breaker.Failed(p.env)
-		if err := worker.End(t.Context(), p.env, worker.NewPulse(p.env), breaker, p.claim(t), c.answer); err != nil {
+		if err := worker.End(t.Context(), p.env, worker.NewStatus(p.env), breaker, p.claim(t), c.answer); err != nil {
 			t.Fatal(err)
 		}
 		g := p.grant(t)

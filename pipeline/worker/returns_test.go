@@ -155,7 +155,7 @@ func TestWorkThatFailedTogetherIsRedeliveredApart(t *testing.T) {
 	t.Parallel()
 	postpone := func(c process.Clock) time.Duration {
 		env := process.Env{Clock: c, Log: slog.New(slog.DiscardHandler)}
-		p := worker.NewPulse(env)
+		p := worker.NewStatus(env)
 		d := worker.Postpone(env, p)(worker.Unit{}, worker.ErrOrdered)
 		if p.Beat().Counters["again_ordered"] != 1 {
 			t.Error("the status does not count it")

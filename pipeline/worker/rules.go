@@ -42,17 +42,17 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // Rules become current once everything that the ones before decided is stored: the heartbeat names a version only
 // then, so that a process which decides the stored deals again after it finds all of them.
 type Rules struct {
-	own   *verdict.Judge
-	pulse *Status
-	log   *slog.Logger
-	fits  func(*verdict.Judge) error
-	now   atomic.Pointer[verdict.Judge]
-	using sync.RWMutex // held for reading from a decision until it is stored
+	own    *verdict.Judge
+	status *Status
+	log    *slog.Logger
+	fits   func(*verdict.Judge) error
+	now    atomic.Pointer[verdict.Judge]
+	using  sync.RWMutex // held for reading from a decision until it is stored
 }
 
 // Follow reads the applied rules, and later changes of them, until ctx
 // ends. fits returns why the daemon cannot use a rule set; nil accepts any.
-func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge, pulse *Status, fits func(*verdict.Judge) error) (*Rules, error) {
+func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge, status *Status, fits func(*verdict.Judge) error) (*Rules, error) {
 	kv, err := b.Store(ctx, pipeline.BucketConfig)
 	if err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 	if fits == nil {
 		fits = func(*verdict.Judge) error { return nil }
 	}
-	r, key := &Rules{own: own, pulse: pulse, log: env.Log, fits: fits}, b.Own(pipeline.KeyRules)
+	r, key := &Rules{own: own, status: status, log: env.Log, fits: fits}, b.Own(pipeline.KeyRules)
 	r.hold(own, 0)
 	applied := &Applied[pipeline.AppliedRules, *verdict.Judge]{Cell: bus.NewCell(kv, key), Decode: r.decode, Use: r.use, Refuse: r.refuse}
 	if err := FollowKey(ctx, b, env, key, applied.Load); err != nil {
@@ -101,14 +101,14 @@ func (r *Rules) hold(judge *verdict.Judge, version int) {
 	r.using.Lock()
 	r.now.Store(judge)
 	r.using.Unlock()
-	r.pulse.Report(func(h *pipeline.Heartbeat) {
+	r.status.Report(func(h *pipeline.Heartbeat) {
 		h.Rules = &pipeline.CurrentRules{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())}
 	})
 }
 
 func (r *Rules) refuse(err error) {
 	r.log.Warn("applied rules cannot be used, the last valid ones stay in effect", "err", err, "rule_set", r.Judge().Version())
-	r.pulse.Report(func(h *pipeline.Heartbeat) {
+	r.status.Report(func(h *pipeline.Heartbeat) {
 		now := *h.Rules
 		now.Refused = err.Error()
 		h.Rules = &now

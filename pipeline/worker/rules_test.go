@@ -45,25 +45,25 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 			t.Fatal(err)
 		}
 	}
-	pulse := worker.NewPulse(env)
+	status := worker.NewStatus(env)
 	fits := func(j *verdict.Judge) error {
 		if n, _ := j.Threshold("min_profit_cents"); n > 1000 {
 			return errors.New("too much")
 		}
 		return nil
 	}
-	r, err := worker.Follow(t.Context(), b, env, own, pulse, fits)
+	r, err := worker.Follow(t.Context(), b, env, own, status, fits)
 	if err != nil {
 		t.Fatal(err)
 	}
 	inForce := func(what string, want func(pipeline.CurrentRules) bool) {
 		t.Helper()
-		for late := time.Now().Add(20 * time.Second); !want(*pulse.Beat().Rules); time.Sleep(time.Millisecond) {
+		for late := time.Now().Add(20 * time.Second); !want(*status.Beat().Rules); time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
-				t.Fatalf("%s: %+v", what, *pulse.Beat().Rules)
+				t.Fatalf("%s: %+v", what, *status.Beat().Rules)
 			}
 		}
-		if got := pulse.Beat().Rules.RuleSet; got != r.Judge().Version() {
+		if got := status.Beat().Rules.RuleSet; got != r.Judge().Version() {
 			t.Errorf("%s: the heartbeat says %s, and %s decides", what, got, r.Judge().Version())
 		}
 	}
@@ -81,7 +81,7 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 		t.Fatal(err)
 	}
 	inForce("damaged", func(i pipeline.CurrentRules) bool { return i.RuleSet == good && i.Refused != "" })
-	late := worker.NewPulse(env)
+	late := worker.NewStatus(env)
 	started, err := worker.Follow(t.Context(), b, env, own, late, fits)
 	if err != nil || started.Judge().Version() != own.Version() || late.Beat().Rules.Refused == "" {
 		t.Errorf("a start over a damaged value: %v, %+v", err, late.Beat().Rules)
@@ -101,14 +101,14 @@ func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
 	}
 	follow := func() (*worker.Rules, *worker.Status) {
 		t.Helper()
-		pulse := worker.NewPulse(env)
-		r, err := worker.Follow(t.Context(), b, env, own, pulse, nil)
+		status := worker.NewStatus(env)
+		r, err := worker.Follow(t.Context(), b, env, own, status, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r, pulse
+		return r, status
 	}
-	deciding, pulse := follow()
+	deciding, status := follow()
 	_, idle := follow()
 	judge, stored := deciding.Use()
 	if kv, err := b.Store(t.Context(), pipeline.BucketConfig); err != nil {
@@ -119,13 +119,13 @@ func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
 	for _, after := range []struct {
 		what string
 		of   *worker.Status
-	}{{"the one that decides nothing", idle}, {"the one that has stored it", pulse}} {
+	}{{"the one that decides nothing", idle}, {"the one that has stored it", status}} {
 		for late := time.Now().Add(20 * time.Second); after.of.Beat().Rules.Version != 1; time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
 				t.Fatalf("%s says %+v", after.what, after.of.Beat().Rules)
 			}
 		}
-		if v := pulse.Beat().Rules.Version; after.of == idle && (v != 0 || judge != own) {
+		if v := status.Beat().Rules.Version; after.of == idle && (v != 0 || judge != own) {
 			t.Errorf("something decided by the rules before is not stored, and version %d is current", v)
 		}
 		stored()

@@ -11,9 +11,9 @@ import (
 
 // CallFailed ends a claim whose call failed and opens the circuit breaker. The cause is
 // logged here, once. The unknown cost of a call without an answer is left to drift.
-func CallFailed(ctx context.Context, env process.Env, pulse *Status, breaker *Breaker, c *claims.Claim, cause error) error {
+func CallFailed(ctx context.Context, env process.Env, status *Status, breaker *Breaker, c *claims.Claim, cause error) error {
 	wait := breaker.Failed(env)
-	pulse.Failed(cause)
+	status.Failed(cause)
 	env.Log.Warn("call to keepa failed, calls pause", "err", cause, "wait", wait)
 	var e *gateway.Error
 	if !errors.As(cause, &e) {

@@ -16,15 +16,15 @@ type Step struct {
 	Judge *verdict.Judge // by which the step decides
 
 	env     process.Env
-	pulse   *Status
+	status  *Status
 	breaker *Breaker
 	rules   *Rules
 	decided func() // ends the use of the rules; nil before
 }
 
 // NewStep returns a step without a claim.
-func NewStep(env process.Env, pulse *Status, breaker *Breaker, rules *Rules) Step {
-	return Step{Judge: rules.Judge(), env: env, pulse: pulse, breaker: breaker, rules: rules}
+func NewStep(env process.Env, status *Status, breaker *Breaker, rules *Rules) Step {
+	return Step{Judge: rules.Judge(), env: env, status: status, breaker: breaker, rules: rules}
 }
 
 // Decides keeps other rules from becoming current until the step ends. It is called once everything is gathered, which
@@ -68,12 +68,12 @@ func (s *Step) CloseUnknown(ctx context.Context, note string) error {
 
 // End closes the claim at the price of an answer.
 func (s *Step) End(ctx context.Context, answer gateway.Answer) error {
-	return End(ctx, s.env, s.pulse, s.breaker, s.ended(), answer)
+	return End(ctx, s.env, s.status, s.breaker, s.ended(), answer)
 }
 
 // CallFailed closes the claim after a call that failed.
 func (s *Step) CallFailed(ctx context.Context, cause error) error {
-	return CallFailed(ctx, s.env, s.pulse, s.breaker, s.ended(), cause)
+	return CallFailed(ctx, s.env, s.status, s.breaker, s.ended(), cause)
 }
 
 // ended returns the claim, which the step no longer holds.

@@ -20,8 +20,8 @@ func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pulse := worker.NewPulse(env)
-	rules, err := worker.Follow(t.Context(), b, env, own, pulse, nil)
+	status := worker.NewStatus(env)
+	rules, err := worker.Follow(t.Context(), b, env, own, status, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
 	}
 	strict, other := desk.StrictRules(t)
 	for n, c := range []struct{ text, want string }{{strict, other}, {"", own.Version()}} {
-		step := worker.NewStep(env, pulse, &worker.Breaker{}, rules)
+		step := worker.NewStep(env, status, &worker.Breaker{}, rules)
 		for range 2 { // what is gathered in two parts is decided by the rules of the last
 			if !step.Decides() {
 				t.Errorf("step %d: the rules changed before others were applied", n+1)
@@ -45,9 +45,9 @@ func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for late := time.Now().Add(20 * time.Second); pulse.Beat().Rules.Version != n+1; time.Sleep(time.Millisecond) {
+		for late := time.Now().Add(20 * time.Second); status.Beat().Rules.Version != n+1; time.Sleep(time.Millisecond) {
 			if time.Now().After(late) {
-				t.Fatalf("step %d has ended, and the rules that were applied since are not current: %+v", n+1, pulse.Beat().Rules)
+				t.Fatalf("step %d has ended, and the rules that were applied since are not current: %+v", n+1, status.Beat().Rules)
 			}
 		}
 		if got := rules.Judge().Version(); got != c.want {
@@ -63,12 +63,12 @@ func TestAClaimUnderWhichNoCallWasMadeIsClosedForNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pulse := worker.NewPulse(p.env)
-	rules, err := worker.Follow(t.Context(), p.bus, p.env, own, pulse, nil)
+	status := worker.NewStatus(p.env)
+	rules, err := worker.Follow(t.Context(), p.bus, p.env, own, status, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := worker.NewStep(p.env, pulse, &worker.Breaker{}, rules)
+	step := worker.NewStep(p.env, status, &worker.Breaker{}, rules)
 	step.Claim = p.claim(t)
 	step.Release(t.Context())
 	if g := p.grant(t); len(g.Open) != 0 || g.Settled != 0 || g.Unsure != 0 {

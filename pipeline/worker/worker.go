@@ -176,8 +176,8 @@ type Status struct {
 	metrics *metric.Set // nil without metrics
 }
 
-// NewPulse returns a heartbeat in pipeline time.
-func NewPulse(env process.Env) *Status {
+// NewStatus returns a heartbeat in pipeline time.
+func NewStatus(env process.Env) *Status {
 	return &Status{now: env.Now, metrics: env.Health.Metrics(), h: pipeline.Heartbeat{State: "idle", Counters: map[string]int64{}, Detail: map[string]any{}}}
 }
 

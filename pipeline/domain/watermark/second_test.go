@@ -60,7 +60,7 @@ func TestASweepAsksForNoPageThatKeepaDoesNotServe(t *testing.T) {
 		}
 		r.Take(page(i, 10_000, Mark(i*RowsPerPage), RowsPerPage))
 	}
-	if next, more := r.Next(); more || !r.Whole() {
+	if next, more := r.Next(); more || !r.ReachedEnd() {
 		t.Errorf("after the %d pages of 10,000 rows that Keepa serves, page %d follows", p.Most, next)
 	}
 }

@@ -21,7 +21,7 @@ const (
 	listLate = time.Hour
 )
 
-// alarms are what every line reconciles its target with. Of several notifiers the leader's lines do.
+// alarms are what every sender reconciles its target with. Of several notifiers the leader's lines do.
 type alarms struct {
 	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked for long enough
 }
@@ -72,12 +72,12 @@ func (w *watcher) turn(ctx context.Context, now time.Time) {
 // follow leaves to the leader what it alone reports.
 func (n *notifier) follow() {
 	n.alarms.now.Store(nil)
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		l.note(func(s *targetStatus) { s.Waiting = 0 })
 	}
 }
 
-// look looks once for what is wrong, and tells the lines what has been wrong for long enough.
+// look looks once for what is wrong, and tells the senders what has been wrong for long enough.
 func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notify.Watch {
 	s, err := cli.Health(ctx, n.b)
 	if err != nil {
@@ -92,7 +92,7 @@ func (n *notifier) look(ctx context.Context, w notify.Watch, at time.Time) notif
 
 // count looks at how much waits for each target.
 func (n *notifier) count(ctx context.Context) {
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		pending, unsettled, err := n.b.Waiting(ctx, pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash))
 		if err == nil {
 			l.note(func(s *targetStatus) { s.Waiting = pending + unsettled })

@@ -8,7 +8,7 @@ import (
 
 // metrics puts what each target was sent.
 func (n *notifier) metrics(put metric.Put) {
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		s := l.status()
 		target := []string{strconv.Itoa(l.target.Number), l.target.Kind}
 		put(metric.NotifySent, float64(s.Sent), target...)

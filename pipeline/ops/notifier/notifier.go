@@ -2,8 +2,8 @@
 //
 //	          ┌ notify-HASH ─▶ as it stands now ─▶ wanted? due? ─▶ send ─▶ POSTED ─▶ acknowledged
 //	DEALS ────┼ notify-HASH ─▶ …                                     └─ refused ─▶ set aside, counted
-//	          └ one line a target                                    └─ not now ─▶ back to the consumer, with backoff
-//	STATUS ───── what is wrong for 30 s ─▶ every line: once when it begins, once when it ends
+//	          └ one sender a target                                    └─ not now ─▶ back to the consumer, with backoff
+//	STATUS ───── what is wrong for 30 s ─▶ every sender: once when it begins, once when it ends
 //
 // The consumer of a target keeps what was not sent yet, so that a restart loses nothing; POSTED keeps what was
 // sent. Only a crash between the target's answer and POSTED sends a message twice, under the same key: a digest is
@@ -50,7 +50,7 @@ func Run(ctx context.Context, env process.Env) error {
 	}
 	defer stop()
 	defer env.Health.Metrics().Add("notifications", n.metrics)()
-	env.Log.Info("notifying", "targets", len(n.lines), "digest", n.policy.Digest, "quiet", n.policy.Quiet, "zone", zoneName(n.policy.Zone, env.Now()))
+	env.Log.Info("notifying", "targets", len(n.senders), "digest", n.policy.Digest, "quiet", n.policy.Quiet, "zone", zoneName(n.policy.Zone, env.Now()))
 	env.AnnounceReady()
 	return n.run(ctx)
 }
@@ -73,15 +73,15 @@ func zoneName(zone *time.Location, now time.Time) string {
 }
 
 type notifier struct {
-	env    process.Env
-	self   string // distinguishes this run from others with the same targets
-	b      *bus.Bus
-	posted jetstream.KeyValue
-	since  time.Duration // how far back a new target goes, pipeline time
-	choice cli.Choice
-	policy notify.Policy
-	lines  []*sender
-	alarms alarms
+	env     process.Env
+	self    string // distinguishes this run from others with the same targets
+	b       *bus.Bus
+	posted  jetstream.KeyValue
+	since   time.Duration // how far back a new target goes, pipeline time
+	choice  cli.Choice
+	policy  notify.Policy
+	senders []*sender
+	alarms  alarms
 
 	ackWait, settleWithin time.Duration // the constants, but for tests
 }
@@ -102,7 +102,7 @@ func newNotifier(s Settings, env process.Env, zone *time.Location) (*notifier, e
 		return nil, &process.UsageError{Err: err}
 	}
 	for _, t := range targets {
-		n.lines = append(n.lines, &sender{n: n, target: t})
+		n.senders = append(n.senders, &sender{n: n, target: t})
 	}
 	return n, nil
 }
@@ -112,7 +112,7 @@ func (n *notifier) open(ctx context.Context) (err error) {
 	if n.posted, err = n.b.Store(ctx, pipeline.BucketPosted); err != nil {
 		return err
 	}
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		if err := l.open(ctx); err != nil {
 			return err
 		}
@@ -123,7 +123,7 @@ func (n *notifier) open(ctx context.Context) (err error) {
 // run owns a goroutine for each target and one that looks for alarms, and waits for them.
 func (n *notifier) run(ctx context.Context) error {
 	var all sync.WaitGroup
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		all.Go(func() { l.run(ctx) })
 	}
 	all.Go(func() { n.watch(ctx) })
@@ -134,8 +134,8 @@ func (n *notifier) run(ctx context.Context) error {
 // beat is the heartbeat.
 func (n *notifier) beat() pipeline.Heartbeat {
 	h := pipeline.Heartbeat{State: "idle", Counters: map[string]int64{"sent": 0, "refused": 0, "failures": 0}}
-	targets := make([]cli.Notified, 0, len(n.lines))
-	for _, l := range n.lines {
+	targets := make([]cli.Notified, 0, len(n.senders))
+	for _, l := range n.senders {
 		s := l.status()
 		targets = append(targets, s.Notified)
 		h.Counters["sent"] += int64(s.Sent)

@@ -44,7 +44,7 @@ func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targe
 	n := opened(t, env, settings, targets...)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var lines sync.WaitGroup
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		lines.Go(func() { l.run(ctx) })
 	}
 	stop := sync.OnceFunc(func() { cancel(); lines.Wait(); n.b.Close() })
@@ -64,7 +64,7 @@ func opened(t testing.TB, env process.Env, settings Settings, targets ...string)
 		t.Fatal(err)
 	}
 	n.ackWait, n.settleWithin = time.Second, time.Second
-	for _, l := range n.lines {
+	for _, l := range n.senders {
 		l.pause = func(_ int, asked time.Duration) time.Duration { return max(asked, 10*time.Millisecond) }
 	}
 	if n.b, err = bus.Connect(t.Context(), streams.Config(), env, "notifier"); err != nil {
@@ -131,7 +131,7 @@ func done(n int, services ...interface{ took() []got }) func() bool {
 // settled waits until the targets of a notifier, or of one that had the same, are sent all that they are to be sent.
 func settled(t *testing.T, d *desk.Desk, r running) {
 	t.Helper()
-	for _, l := range r.lines {
+	for _, l := range r.senders {
 		desk.Await(t, "all to be settled for "+l.target.Name(), func() bool {
 			pending, unsettled, err := d.Bus.Waiting(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash))
 			return err == nil && pending+unsettled == 0
@@ -191,7 +191,7 @@ func remembers(t *testing.T, d *desk.Desk, r running) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, l := range r.lines {
+	for _, l := range r.senders {
 		c, err := deals.Consumer(t.Context(), pipeline.DurableNotify(l.target.hash))
 		if err != nil {
 			t.Fatal(err)
@@ -302,7 +302,7 @@ func TestARefusedMessageIsSetAsideAndShownAndBlocksNoOther(t *testing.T) {
 		d.Accepted(t, asin)
 	}
 	desk.Await(t, "both have the others", done(2, f, p))
-	for _, l := range r.lines {
+	for _, l := range r.senders {
 		if s := l.status(); s.Refused != 1 || s.LastRefused == "" {
 			t.Errorf("without a restart the status of %s shows %d refused, %q", l.target.Name(), s.Refused, s.LastRefused)
 		}
@@ -408,7 +408,7 @@ func TestWhatWasFoundBeforeQuietHoursAndNotSentIsOneMessageAfterThem(t *testing.
 			late.Clock = process.NewClock(d.Env.Now().Add(c.later), 1)
 			f := newFake(t, ok)
 			n := opened(t, late, Settings{Quiet: quiet, Since: time.Hour}, slackAt(f))
-			if err := n.lines[0].step(t.Context()); err != nil || len(f.took()) != c.messages {
+			if err := n.senders[0].step(t.Context()); err != nil || len(f.took()) != c.messages {
 				t.Fatalf("it was sent %v, %v", f.messages(), err)
 			}
 			if c.messages > 0 {
@@ -568,7 +568,7 @@ func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testin
 			r = start(t, d, late, settings, slackAt(f))
 			desk.Await(t, "the digest is sent", func() bool { return len(f.messages()) > 0 })
 			r.stop()
-			hash := r.lines[0].target.hash
+			hash := r.senders[0].target.hash
 			if c.hidden {
 				acts(t, d, "asin", good[1])
 			}
@@ -625,7 +625,7 @@ func TestADigestThatAnotherNotifierIsSendingIsLeftToIt(t *testing.T) {
 	second := opened(t, late, settings, slackAt(f))
 	second.ackWait = time.Hour // the first has not had it for long
 	published(t, d, good[0], "again", 0, nil)
-	l := second.lines[0]
+	l := second.senders[0]
 	items, err := l.inlet.Take(t.Context(), 1, time.Minute)
 	if err != nil || len(items) != 1 {
 		t.Fatalf("%d items, %v", len(items), err)
@@ -716,7 +716,7 @@ func TestADealIsHeldUntilItsCommittersWorkIsRedelivered(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
 	asin := d.ASINs(keepasim.Good)[0]
-	l := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok))).lines[0]
+	l := opened(t, d.Env, Settings{}, slackAt(newFake(t, ok))).senders[0]
 	w := d.Work(t, asin, pipeline.SourceRefresh, pipeline.RefreshGeneration(d.Env.Now()))
 	reject := pipeline.Verdict{Identity: w.Survivor.Identity, Look: pipeline.LookList, Outcome: pipeline.Reject, Reason: "expired", DecidedAt: d.Env.Now().Truncate(time.Millisecond)}
 	if _, err := d.Bus.Publish(t.Context(), messages.Verdict(pipeline.RunLive, w.ID, "", reject)); err != nil {
@@ -749,7 +749,7 @@ func TestAlarmsAreSentOnceAtTheirBeginningAndOnceAtTheirEnd(t *testing.T) {
 	set(r, map[string]string{"keepa": "Keepa: the key is refused", "stuck:peeker": "peeker: <b>@everyone</b>"})
 	desk.Await(t, "both begin", done(2, f, h))
 	desk.Await(t, "that is stored for both targets", func() bool { // a stop waits for it, and on a busy machine not long enough
-		return !slices.ContainsFunc(r.lines, func(l *sender) bool { s, err := l.state(t.Context()); return err != nil || s.Changes < 2 })
+		return !slices.ContainsFunc(r.senders, func(l *sender) bool { s, err := l.state(t.Context()); return err != nil || s.Changes < 2 })
 	})
 	r.stop()
 	r = start(t, d, d.Env, Settings{}, telegramAt(f), h.url)
@@ -786,11 +786,11 @@ func TestAlarmsWaitForTheEndOfTheQuietHours(t *testing.T) {
 	f := newFake(t, ok)
 	n := opened(t, d.Env, Settings{Quiet: desk.T0.Add(-time.Hour).Format("15:04") + "-" + desk.T0.Add(time.Hour).Format("15:04")}, slackAt(f))
 	n.alarms.now.Store(&map[string]string{"keepa": "Keepa: the key is refused"})
-	if err := n.lines[0].step(t.Context()); err != nil || len(f.messages()) != 0 {
+	if err := n.senders[0].step(t.Context()); err != nil || len(f.messages()) != 0 {
 		t.Errorf("in quiet hours it was sent %v, %v", f.messages(), err)
 	}
 	n.policy.Quiet = notify.Quiet{} // they are over
-	if err := n.lines[0].step(t.Context()); err != nil || len(f.took()) != 1 {
+	if err := n.senders[0].step(t.Context()); err != nil || len(f.took()) != 1 {
 		t.Errorf("after them it was sent %v, %v", f.messages(), err)
 	}
 }
@@ -800,7 +800,7 @@ func TestAnAlarmThatIsOverBeforeItsBeginIsStoredHasItsEndSent(t *testing.T) {
 	d := desk.New(t, 1)
 	f := newFake(t, ok)
 	n := opened(t, d.Env, Settings{}, slackAt(f))
-	l := n.lines[0]
+	l := n.senders[0]
 	n.settleWithin = -time.Second // nothing can be stored
 	n.alarms.now.Store(&map[string]string{"engine": "ClickHouse is away"})
 	if err := l.reconcile(t.Context()); err == nil || len(f.took()) != 1 {
@@ -841,7 +841,7 @@ func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	desk.Await(t, "a deal waits", func() bool {
 		n.count(t.Context()) // it led until now
-		return n.lines[0].status().Waiting == 1
+		return n.senders[0].status().Waiting == 1
 	})
 	if leads, _, err := bus.NewLease(d.Bus, pipeline.KeyNotifierLeader).Hold(t.Context()); err != nil || !leads {
 		t.Fatalf("another notifier leads: %t, %v", leads, err)
@@ -851,7 +851,7 @@ func TestWhatWaitsIsReportedByTheLeaderOnly(t *testing.T) {
 	watching.Go(func() { n.watch(ctx) })
 	defer watching.Wait()
 	defer cancel()
-	desk.Await(t, "what waits is left to the leader", func() bool { return n.lines[0].status().Waiting == 0 })
+	desk.Await(t, "what waits is left to the leader", func() bool { return n.senders[0].status().Waiting == 0 })
 }
 
 func TestANotifierThatLeadsAgainLooksForLongEnoughBeforeItSendsAnAlarm(t *testing.T) {
@@ -889,7 +889,7 @@ func TestAnAlarmThatLastsWhileTheNotifierRestartsIsNotSentAgain(t *testing.T) {
 	d := desk.New(t, 1)
 	f := newFake(t, ok)
 	n := opened(t, d.Env, Settings{}, slackAt(f))
-	l := n.lines[0]
+	l := n.senders[0]
 	s, err := cli.Health(t.Context(), n.b)
 	if err != nil {
 		t.Fatal(err)
@@ -940,7 +940,7 @@ func TestNoAddressIsLoggedOrReported(t *testing.T) {
 		"smtp://me:SECRETSECRET@127.0.0.1:9/?from=a@b.example&to=a@b.example")
 	d.Accepted(t, d.ASINs(keepasim.Good)[0])
 	desk.Await(t, "all have failed", func() bool {
-		return !slices.ContainsFunc(r.lines, func(l *sender) bool { return l.status().LastError == "" })
+		return !slices.ContainsFunc(r.senders, func(l *sender) bool { return l.status().LastError == "" })
 	})
 	beat, err := json.Marshal(r.beat())
 	r.stop()

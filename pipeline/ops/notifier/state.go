@@ -138,7 +138,7 @@ func (l *sender) setAside(ctx context.Context, key, text string) error {
 func (l *sender) reconcile(ctx context.Context) error {
 	now := l.n.alarms.now.Load()
 	if now == nil {
-		l.unstored = nil // another notifier leads, and its lines go by what is stored
+		l.unstored = nil // another notifier leads, and its senders go by what is stored
 		return nil
 	}
 	if now == l.synced {
@@ -155,7 +155,7 @@ func (l *sender) reconcile(ctx context.Context) error {
 		key := fmt.Sprintf("alarm.%s.%s", l.target.hash, strconv.Itoa(s.Changes))
 		err := l.attempt(ctx, Message{Key: key, Alarm: &c})
 		if refused, is := errors.AsType[*refusal](err); err != nil && (!is || refused.outcome != notify.Refused) {
-			return nil //nolint:nilerr // it is logged, and the line rests
+			return nil //nolint:nilerr // it is logged, and the sender rests
 		}
 		if s, err = l.sent(ctx, c); err != nil {
 			return err

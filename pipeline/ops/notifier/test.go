@@ -24,9 +24,9 @@ func Test(ctx context.Context, env process.Env) ([]Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]Result, len(n.lines))
+	out := make([]Result, len(n.senders))
 	var all sync.WaitGroup
-	for i, l := range n.lines {
+	for i, l := range n.senders {
 		all.Go(func() { out[i] = Result{Target: l.target, Err: l.target.Send(ctx, Example(process.MachineNow()))} })
 	}
 	all.Wait()

@@ -20,7 +20,7 @@ func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
 	w.publishEach(func(i int) bus.Message { return w.letterWith(i, body) }, 1, 40)
 	r := w.recorder(plainly)
 	r.cfg.Flush = time.Minute // here the size ends a batch
-	l, err := newLine(t.Context(), r, pipeline.StreamDead, 200, readDead, sink.InsertDead)
+	l, err := newStreamRecorder(t.Context(), r, pipeline.StreamDead, 200, readDead, sink.InsertDead)
 	must(t, err)
 	l.heavy, l.largest = 1_000_000, 150_000
 	for taken := 0; taken < 40; {
@@ -59,7 +59,7 @@ func TestWhatWasTakenBeforeTheConnectionBrokeIsRecorded(t *testing.T) {
 	w := &world{t: t}
 	w.env, w.b = streams.Open(t)
 	w.publish(w.letter(1))
-	l, err := newLine(t.Context(), newRecorder(Config{Flush: time.Minute}, w.env, w.b, nil), pipeline.StreamDead, 200, readDead, sink.InsertDead)
+	l, err := newStreamRecorder(t.Context(), newRecorder(Config{Flush: time.Minute}, w.env, w.b, nil), pipeline.StreamDead, 200, readDead, sink.InsertDead)
 	must(t, err)
 	l.durable = &once{Consumer: l.durable}
 	if msgs, err := l.take(t.Context()); len(msgs) != 1 || err != nil {

@@ -20,7 +20,7 @@ func TestWorkThatComesBackIsCountedByItsReasonUntilItIsDecided(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	l := slog.New(slog.NewTextHandler(&log, nil))
-	p := worker.NewPulse(process.Env{Clock: process.RealClock()})
+	p := worker.NewStatus(process.Env{Clock: process.RealClock()})
 	for i, cause := range []error{worker.ErrNoSpend, worker.ErrOrdered, fmt.Errorf("x: %w", worker.ErrOrdered), &gateway.Error{Kind: gateway.Timeout}, errors.New("disk")} {
 		p.Again(l, fmt.Sprintf("w%d", i), cause)
 	}
@@ -42,7 +42,7 @@ func TestWorkThatComesBackIsCountedByItsReasonUntilItIsDecided(t *testing.T) {
 	if after[worker.ErrOrdered.Error()] != 1 || waiting[worker.ErrOrdered.Error()] != 2 {
 		t.Errorf("after a decision %v wait, and the heartbeat from before says %v", after, waiting)
 	}
-	fast := worker.NewPulse(process.Env{Clock: process.NewClock(time.Now(), 1e12)})
+	fast := worker.NewStatus(process.Env{Clock: process.NewClock(time.Now(), 1e12)})
 	fast.Again(l, "w", worker.ErrNoSpend)
 	if now, _ := fast.Beat().Detail["waiting"].(map[string]int); len(now) != 0 {
 		t.Errorf("hours later %v still count as waiting: another worker has them", now)
@@ -56,7 +56,7 @@ func TestADaemonIsStuckOnlyWithWorkTokensAndTheWishToRun(t *testing.T) {
 	stuck := func(p *worker.Status) bool { return p.Beat().Stuck != "" }
 	see := func(p *worker.Status, s stall.Observation) { p.Observe("loop", s); time.Sleep(time.Microsecond) }
 
-	p := worker.NewPulse(fast)
+	p := worker.NewStatus(fast)
 	if see(p, all); !stuck(p) {
 		t.Error("a loop with everything that gets nothing done is not stuck")
 	}
@@ -97,7 +97,7 @@ func TestADaemonIsStuckOnlyWithWorkTokensAndTheWishToRun(t *testing.T) {
 
 func TestAHeartbeatReportsWhatWasDoneAndPaid(t *testing.T) {
 	t.Parallel()
-	p := worker.NewPulse(process.Env{Clock: process.RealClock()})
+	p := worker.NewStatus(process.Env{Clock: process.RealClock()})
 	before := p.Beat()
 	p.Count("decided", 3)
 	p.Paid(13)

@@ -16,15 +16,15 @@ type Waiter struct {
 	Returns Returns
 
 	env     process.Env
-	pulse   *Status
+	status  *Status
 	spender *claims.Spender
 	breaker *Breaker
 	work    process.Hint
 }
 
 // NewWaiter returns a waiter for work that is published to a subject of SURVIVORS, until the connection ends.
-func NewWaiter(b *bus.Bus, env process.Env, pulse *Status, spender *claims.Spender, breaker *Breaker, subject string) (*Waiter, error) {
-	w := &Waiter{env: env, pulse: pulse, spender: spender, breaker: breaker, work: process.NewHint()}
+func NewWaiter(b *bus.Bus, env process.Env, status *Status, spender *claims.Spender, breaker *Breaker, subject string) (*Waiter, error) {
+	w := &Waiter{env: env, status: status, spender: spender, breaker: breaker, work: process.NewHint()}
 	if _, err := b.Hint(subject, w.work.Give); err != nil {
 		return nil, fmt.Errorf("listen to %s: %w", subject, err)
 	}
@@ -50,7 +50,7 @@ func (w *Waiter) ForBreaker(ctx context.Context) {
 // wait sets the state and waits until one of the channels fires, until an instant of machine time, or for a
 // Fallback, since work of dead workers and lost hints give no signal.
 func (w *Waiter) wait(ctx context.Context, state string, until time.Time, granted, returned <-chan struct{}) {
-	w.pulse.State(state)
+	w.status.State(state)
 	d := bus.Fallback(w.env.Clock)
 	if !until.IsZero() {
 		d = min(d, max(0, -process.MachineSince(until)))

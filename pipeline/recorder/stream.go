@@ -65,7 +65,7 @@ type rejected struct {
 	err    error
 }
 
-func newLine[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
+func newStreamRecorder[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (*streamRecorder[R], error) {
 	l := &streamRecorder[R]{r: r, stream: stream, most: most, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}

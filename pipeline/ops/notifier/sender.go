@@ -290,7 +290,7 @@ func (l *sender) deliver(ctx context.Context, key string, about []cli.Current, i
 	if refused, is := errors.AsType[*refusal](err); is && refused.outcome == notify.Refused {
 		why = refused.text
 	} else if err != nil {
-		return false, nil // it is logged, and the line rests
+		return false, nil // it is logged, and the sender rests
 	}
 	settled, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.n.settleWithin)
 	defer cancel()
@@ -314,7 +314,7 @@ func (l *sender) handBack(ctx context.Context, items []loop.Item) error {
 }
 
 // attempt sends one message and notes what came of it. A message that the target will never take is logged and
-// counted; after any other failure the line rests.
+// counted; after any other failure the sender rests.
 func (l *sender) attempt(ctx context.Context, m Message) error {
 	err := l.target.Send(ctx, m)
 	refused, _ := errors.AsType[*refusal](err)
@@ -354,7 +354,7 @@ func (l *sender) taken(left *refusal) {
 	l.note(func(s *targetStatus) { s.Sent++; s.LastError, s.at = why, l.n.env.Now() })
 }
 
-// wait is how long the line rests after a failure.
+// wait is how long the sender rests after a failure.
 func (l *sender) wait(asked time.Duration) time.Duration {
 	if l.pause != nil {
 		return l.pause(l.failures, asked)
