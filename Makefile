@@ -73,8 +73,8 @@ bench-deals: ## 100,000 deals from ClickHouse: time to the first line and to the
 soak: ## the scenario every change is measured by
 	go run ./cmd/ratchet soak backlog400
 
-mutants: ## plant each kept error and see that its test notices; MUTANTS=2 at the same time, HALF=0 or 1 (minutes)
-	go run ./test/mutants -j $(MUTANTS) $(if $(HALF),-half $(HALF))
+mutants: ## plant each kept error and see that its test notices; MUTANTS=2 at the same time, THIRD=0 to 2 (minutes)
+	go run ./test/mutants -j $(MUTANTS) $(if $(THIRD),-third $(THIRD))
 
 kill: ## kill -9 every daemon around each of its statements; minutes
 	RATCHET_KILL=all go test -count=1 -timeout 30m ./test/kill

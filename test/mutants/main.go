@@ -1,7 +1,7 @@
 // Command mutants plants the kept list of errors, one at a time, and reports those
 // that no test notices:
 //
-//	go run ./test/mutants [-j 2] [-half 0|1] [-only TEXT] [-find TESTS]
+//	go run ./test/mutants [-j 2] [-third 0|1|2] [-only TEXT] [-find TESTS]
 //
 // An entry stands for a kind of error that costs a user tokens, deals, money or
 // truth. Code that moves takes its entries along; an entry that no longer means
@@ -35,7 +35,7 @@ func main() {
 
 func command(ctx context.Context) error {
 	many := flag.Int("j", 2, "how many at the same time")
-	half := flag.Int("half", -1, "every second entry: 0 begins with the first, 1 with the one after it")
+	third := flag.Int("third", -1, "every third entry, from the one with this index on: 0 to 2")
 	only := flag.String("only", "", "only entries whose file, words or test contain this")
 	find := flag.String("find", "", "run the tests that match this pattern instead, and print those that notice")
 	timeout := flag.Duration("timeout", 4*time.Minute, "of the test of one entry")
@@ -51,21 +51,21 @@ func command(ctx context.Context) error {
 	all = slices.DeleteFunc(all, func(m Mutant) bool {
 		return !strings.Contains(strings.Join([]string{m.Where, m.File, m.What, m.Test, m.Pkg}, "\n"), *only)
 	})
-	switch *half {
+	switch *third {
 	case -1:
-	case 0, 1:
-		all = everySecond(all, *half)
+	case 0, 1, 2:
+		all = everyThird(all, *third)
 	default:
-		return fmt.Errorf("-half: want 0 or 1, got %d", *half)
+		return fmt.Errorf("-third: want 0 to 2, got %d", *third)
 	}
 	s := sweep{runner: Runner{Root: root, Timeout: *timeout}, many: *many, find: *find}
 	return s.over(ctx, all)
 }
 
-// everySecond returns every second entry, from the one with this index on.
-func everySecond(all []Mutant, from int) []Mutant {
+// everyThird returns every third entry, from the one with this index on.
+func everyThird(all []Mutant, from int) []Mutant {
 	var out []Mutant
-	for i := from; i < len(all); i += 2 {
+	for i := from; i < len(all); i += 3 {
 		out = append(out, all[i])
 	}
 	return out
