@@ -35,7 +35,8 @@ import (
 // running is a notifier that a test stops.
 type running struct {
 	*notifier
-	stop func()
+	stop     func()
+	stopping <-chan struct{}
 }
 
 // start starts a notifier of these targets as Run does, with what the settings say otherwise. It waits little.
@@ -49,7 +50,7 @@ func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targe
 	}
 	stop := sync.OnceFunc(func() { cancel(); lines.Wait(); n.b.Close() })
 	t.Cleanup(stop)
-	return running{notifier: n, stop: stop}
+	return running{notifier: n, stop: stop, stopping: ctx.Done()}
 }
 
 // opened is a notifier whose lines do not run: the test takes their steps.
@@ -503,6 +504,29 @@ func TestWhatADigestHeldIsNotSentAgain(t *testing.T) {
 	if n := len(naming(f.took()[:1], good)); n != 3 {
 		t.Errorf("the digest has %d deals", n)
 	}
+}
+
+func TestATargetThatAnswersWhileTheNotifierStopsIsNotAskedAgain(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:1]
+	var r running
+	started := make(chan struct{})
+	f := newFake(t, func(n int) reply {
+		return reply{status: 200, before: func() {
+			if <-started; n == 1 {
+				go r.stop()
+				<-r.stopping
+			}
+		}}
+	})
+	r = start(t, d, d.Env, Settings{}, slackAt(f))
+	close(started)
+	d.Accepted(t, good[0])
+	<-r.stopping
+	r.stop()
+	settled(t, d, start(t, d, d.Env, Settings{}, slackAt(f)))
+	once(t, "it", f.took(), good)
 }
 
 func TestAKillBetweenSentAndAcknowledgedRepeatsOnceWithTheSameKey(t *testing.T) {

@@ -39,6 +39,9 @@ const (
 	// acceptAtMost is how long that is repeated: a committer that dies between the two publishes the verdict when
 	// its work is redelivered.
 	acceptAtMost = 15 * time.Minute
+	// answerWithin is how long a target may still answer when the notifier is stopped: without its answer the message
+	// would be sent again.
+	answerWithin = 3 * time.Second
 	// settleWithin bounds what is written after a message was sent, although ctx has ended.
 	settleWithin = 15 * time.Second
 )
@@ -316,6 +319,8 @@ func (l *sender) handBack(ctx context.Context, items []loop.Item) error {
 // attempt sends one message and notes what came of it. A message that the target will never take is logged and
 // counted; after any other failure the sender rests.
 func (l *sender) attempt(ctx context.Context, m Message) error {
+	ctx, cancel := loop.Graceful(ctx, answerWithin)
+	defer cancel()
 	err := l.target.Send(ctx, m)
 	refused, _ := errors.AsType[*refusal](err)
 	if err == nil || refused != nil && refused.outcome == notify.Sent {
