@@ -36,7 +36,7 @@ type Spender struct {
 	grant   bus.Cell
 	mode    bus.Cell
 	balance bus.Cell
-	good    atomic.Pointer[token.Wish] // the last readable one
+	good    atomic.Pointer[readWish] // the last readable one
 	worker  string
 	seq     atomic.Uint64
 	hint    process.Hint
@@ -142,13 +142,28 @@ func (p *Spender) Wish(ctx context.Context) (token.Wish, error) {
 	}
 	wish, err := token.ParseWish(raw)
 	if err == nil {
-		p.good.Store(&wish)
+		p.good.Store(&readWish{wish, process.MachineNow()})
 		return wish, nil
 	}
 	if good := p.good.Load(); good != nil {
-		return *good, nil
+		return good.wish, nil
 	}
 	return p.balanceWish(ctx)
+}
+
+// readWish is what the operator wanted at an instant of machine time.
+type readWish struct {
+	wish token.Wish
+	at   time.Time
+}
+
+// recentWish returns the wish as it was within the last second: most claims follow a read of it, and while a server
+// does not answer each further one is waited for.
+func (p *Spender) recentWish(ctx context.Context) (token.Wish, error) {
+	if good := p.good.Load(); good != nil && process.MachineSince(good.at) < time.Second {
+		return good.wish, nil
+	}
+	return p.Wish(ctx)
 }
 
 // balanceWish returns the wish that tokend follows; paused if it has published none.
@@ -179,7 +194,7 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 	if n <= 0 {
 		return nil, fmt.Errorf("claim %d tokens: want at least 1", n)
 	}
-	wish, err := p.Wish(ctx)
+	wish, err := p.recentWish(ctx)
 	if err != nil {
 		return nil, err
 	}
