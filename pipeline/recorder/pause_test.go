@@ -19,7 +19,7 @@ type blank struct{ sink }
 
 func (blank) Stored(context.Context, string, []uint64) (map[uint64]uint64, error) { return nil, nil }
 
-// inserts is a line whose inserts are what insert does.
+// inserts is a streamRecorder whose inserts are what insert does.
 func inserts(r *recorder, insert func(context.Context)) *streamRecorder[warehouse.DeadRow] {
 	return &streamRecorder[warehouse.DeadRow]{
 		r: r, stream: pipeline.StreamDead,

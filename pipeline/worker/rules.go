@@ -16,15 +16,16 @@ import (
 
 // LoadRules loads a rule file, until ctx ends; an empty name loads the built-in rules for used books.
 func LoadRules(ctx context.Context, file string) (*verdict.Judge, error) {
-	if file == "" {
-		return verdict.NewJudge(schemas.UsedBooks)
-	}
 	_, j, err := ReadRules(ctx, file)
 	return j, err
 }
 
-// ReadRules returns the text of a rule file and its rules.
+// ReadRules returns the text that LoadRules loads, and its rules.
 func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error) {
+	if file == "" {
+		j, err := verdict.NewJudge(schemas.UsedBooks)
+		return schemas.UsedBooks, j, err
+	}
 	body, err := process.ReadFile(ctx, file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read rules: %w", err)

@@ -52,13 +52,10 @@ type Credit struct {
 
 // At returns the credit of a USED price that was in force at the instant.
 func (c Credit) At(m keepa.Minute) int64 {
-	if c.Basis == IncludesShipping && m >= newIncludesShipping {
-		return 0
-	}
-	return c.Cents
+	return c.Cents * int64(c.within(m, m+1))
 }
 
-// within returns how long the credit applies to a price that is in force from one instant to another.
+// within returns for how many of the minutes from one instant to another the credit applies.
 func (c Credit) within(from, to keepa.Minute) keepa.Minute {
 	if c.Basis == IncludesShipping {
 		to = min(to, newIncludesShipping)

@@ -314,8 +314,8 @@ func (r Reader) ended(now time.Time) (Reader, []Effect) {
 	return r.stop(), nil
 }
 
-// rest lets the list rest with backoff. A rest that is repeated, because
-// the Release before it failed, is no further failure.
+// rest makes the list back off. It is called again if the Release before
+// it failed, and that does not count as another failure.
 func (r Reader) rest(now time.Time) (Reader, []Effect) {
 	if r.phase != resting {
 		r.Failures++

@@ -233,7 +233,7 @@ func (l *Live) look(ctx context.Context, t *touched) error {
 			return nil
 		}
 		places, asOf := t.take()
-		for part := range slices.Chunk(places, filtersAtOnce) {
+		for part := range slices.Chunk(places, bus.FiltersAtOnce) {
 			if err := l.lookAt(ctx, part); err != nil {
 				return err
 			}

@@ -29,7 +29,7 @@ func readAll(ctx context.Context, b *bus.Bus, kept *reader) (*reader, error) {
 	return kept, kept.advance(ctx, now.last())
 }
 
-// readDeals reads the state of some deals, at most filtersAtOnce, to the end of the streams.
+// readDeals reads the state of some deals, at most bus.FiltersAtOnce, to the end of the streams.
 func readDeals(ctx context.Context, b *bus.Bus, places ...visibility.DealKey) (*visibility.Fold, error) {
 	subjects := make([]string, len(places))
 	for i, p := range places {
@@ -248,12 +248,9 @@ func (e *reader) requestUnsure() {
 	}
 }
 
-// filtersAtOnce is how many subjects one consumer filters for.
-const filtersAtOnce = 500
-
 // readRequested reads every verdict on the requested subjects.
 func (e *reader) readRequested(ctx context.Context) error {
-	for part := range slices.Chunk(e.requested, filtersAtOnce) {
+	for part := range slices.Chunk(e.requested, bus.FiltersAtOnce) {
 		if err := e.verdicts(ctx, bus.From{Subjects: part}); err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ const (
 	listLate = time.Hour
 )
 
-// alarms are what every sender reconciles its target with. Of several notifiers the leader's lines do.
+// alarms are what every sender reconciles its target with. Of several notifiers the leader's senders do.
 type alarms struct {
 	now atomic.Pointer[map[string]string] // nil: this notifier does not lead, or has not looked for long enough
 }

@@ -44,16 +44,16 @@ func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targe
 	t.Helper()
 	n := opened(t, env, settings, targets...)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	var lines sync.WaitGroup
+	var senders sync.WaitGroup
 	for _, l := range n.senders {
-		lines.Go(func() { l.run(ctx) })
+		senders.Go(func() { l.run(ctx) })
 	}
-	stop := sync.OnceFunc(func() { cancel(); lines.Wait(); n.b.Close() })
+	stop := sync.OnceFunc(func() { cancel(); senders.Wait(); n.b.Close() })
 	t.Cleanup(stop)
 	return running{notifier: n, stop: stop, stopping: ctx.Done()}
 }
 
-// opened is a notifier whose lines do not run: the test takes their steps.
+// opened is a notifier whose senders do not run: the test takes their steps.
 func opened(t testing.TB, env process.Env, settings Settings, targets ...string) *notifier {
 	t.Helper()
 	settings.Targets = process.Secret(strings.Join(targets, "\n"))

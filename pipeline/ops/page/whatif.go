@@ -23,7 +23,6 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/worker"
-	"ratchet/schemas"
 )
 
 const (
@@ -68,11 +67,12 @@ func (s *Server) rules(ctx context.Context, b *bus.Bus) (current cli.RuleFile, e
 // ownRules returns the rules with which the daemons here were started: RULES, which is the first plan's, or the
 // built-in ones.
 func (s *Server) ownRules(ctx context.Context, p pipeline.Plan) (cli.RuleFile, error) {
-	if p != "" || s.o.Rules == "" {
-		return cli.NewRuleFile(schemas.UsedBooks, "built in")
+	file, from := s.o.Rules, "RULES"
+	if p != "" || file == "" {
+		file, from = "", "built in"
 	}
-	text, judge, err := worker.ReadRules(ctx, s.o.Rules)
-	return cli.RuleFile{Text: text, Judge: judge, From: "RULES"}, err
+	text, judge, err := worker.ReadRules(ctx, file)
+	return cli.RuleFile{Text: text, Judge: judge, From: from}, err
 }
 
 // knob is a threshold that can be moved. Values are as people write them: dollars for cents, percent for a chance.

@@ -42,6 +42,9 @@ func (r Read) Stored() pipeline.Stored {
 	return pipeline.Stored{Subject: r.Subject, Sequence: r.Sequence, StoredAt: r.StoredAt, Header: r.Header, Body: r.Body}
 }
 
+// FiltersAtOnce is how many subjects one consumer filters for.
+const FiltersAtOnce = 500
+
 // From selects the messages of a scan.
 type From struct {
 	Subjects []string  // filters; none means all

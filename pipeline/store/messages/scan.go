@@ -34,9 +34,6 @@ func ScanActions(ctx context.Context, b *bus.Bus, f func(action.Recorded)) error
 	})
 }
 
-// filtersAtOnce is how many subjects one consumer filters for.
-const filtersAtOnce = 500
-
 // LastVerdicts returns the newest verdicts that decide whether these deals are shown: the accept of a commit, the
 // confirmation of a peek, and the rejects of each look. Verdicts about other price types of an ASIN have the same
 // subject, and so have those of a replay, which show and hide nothing: where one of these is the newest, the live ones
@@ -75,7 +72,7 @@ func LastVerdicts(ctx context.Context, b *bus.Bus, deals []pipeline.Identity) ([
 		priceType int
 	}
 	before := map[key]bus.Read{}
-	for part := range slices.Chunk(covered, filtersAtOnce) {
+	for part := range slices.Chunk(covered, bus.FiltersAtOnce) {
 		err := b.Scan(ctx, pipeline.StreamVerdicts, bus.From{Subjects: part}, func(m bus.Read) error {
 			if m.Live() {
 				before[key{m.Subject, priceType(m)}] = m
