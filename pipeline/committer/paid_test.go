@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
 	"ratchet/pipeline/domain/decide"
@@ -18,6 +20,7 @@ import (
 	"ratchet/pipeline/store/responses"
 	"ratchet/schemas"
 	"ratchet/test/desk"
+	"ratchet/test/streams"
 )
 
 // sellerOf returns the seller behind the deal that a good book makes.
@@ -164,15 +167,7 @@ func TestASellersAnswerThatCannotBeStoredYetIsKeptUntilItCan(t *testing.T) {
 // subjects changes the subjects of RESPONSES.
 func subjects(t *testing.T, d *desk.Desk, names ...string) {
 	t.Helper()
-	s, err := d.Bus.JS.Stream(t.Context(), pipeline.StreamResponses)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := s.CachedInfo().Config
-	cfg.Subjects = names
-	if _, err := d.Bus.JS.UpdateStream(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	streams.Change(t, d.Bus, pipeline.StreamResponses, func(c *jetstream.StreamConfig) { c.Subjects = names })
 }
 
 func TestTwoWorkersWithOneSellerPayOnce(t *testing.T) {

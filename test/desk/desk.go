@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
@@ -325,20 +326,11 @@ func (d *Desk) Run(t testing.TB, run func(context.Context, process.Env) error, s
 // Refuse makes a stream refuse every message until it accepts them again.
 func (d *Desk) Refuse(t testing.TB, stream string) (accept func()) {
 	t.Helper()
-	largest := func(bytes int32) {
+	streams.Change(t, d.Bus, stream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 })
+	return func() {
 		t.Helper()
-		s, err := d.Bus.JS.Stream(t.Context(), stream)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cfg := s.CachedInfo().Config
-		cfg.MaxMsgSize = bytes
-		if _, err := d.Bus.JS.UpdateStream(t.Context(), cfg); err != nil {
-			t.Fatal(err)
-		}
+		streams.Change(t, d.Bus, stream, func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 })
 	}
-	largest(1)
-	return func() { t.Helper(); largest(-1) }
 }
 
 // Verdict is a stored verdict, its headers and its bytes.

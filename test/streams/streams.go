@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/natsd"
@@ -55,4 +56,18 @@ func Open(t testing.TB) (process.Env, *bus.Bus) {
 	t.Helper()
 	env, _ := Start(t, "")
 	return env, Connect(t, env)
+}
+
+// Change changes the configuration of a stream.
+func Change(t testing.TB, b *bus.Bus, stream string, change func(*jetstream.StreamConfig)) {
+	t.Helper()
+	s, err := b.JS.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.CachedInfo().Config
+	change(&cfg)
+	if _, err := b.JS.UpdateStream(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
 }

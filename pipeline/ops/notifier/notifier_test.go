@@ -53,6 +53,13 @@ func start(t testing.TB, d *desk.Desk, env process.Env, settings Settings, targe
 	return running{notifier: n, stop: stop, stopping: ctx.Done()}
 }
 
+// aDayLater returns settings with a daily digest, and an environment in which that of the first day is due.
+func aDayLater(d *desk.Desk) (Settings, process.Env) {
+	late := d.Env
+	late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
+	return Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}, late
+}
+
 // opened is a notifier whose senders do not run: the test takes their steps.
 func opened(t testing.TB, env process.Env, settings Settings, targets ...string) *notifier {
 	t.Helper()
@@ -484,9 +491,7 @@ func TestWhatADigestHeldIsNotSentAgain(t *testing.T) {
 	d := desk.New(t, 1)
 	good := d.ASINs(keepasim.Good)[:4]
 	f := newFake(t, ok)
-	settings := Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}
-	late := d.Env
-	late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
+	settings, late := aDayLater(d)
 	for _, asin := range good[:3] {
 		d.Accepted(t, asin)
 	}
@@ -583,12 +588,10 @@ func TestADigestThatACrashRepeatsIsUnchangedWhateverTheOrderOfItsDeals(t *testin
 				}
 				return reply{status: 200}
 			})
-			settings := Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}
+			settings, late := aDayLater(d)
 			for _, asin := range good {
 				d.Accepted(t, asin)
 			}
-			late := d.Env
-			late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
 			r = start(t, d, late, settings, slackAt(f))
 			desk.Await(t, "the digest is sent", func() bool { return len(f.messages()) > 0 })
 			r.stop()
@@ -638,12 +641,10 @@ func TestADigestThatAnotherNotifierIsSendingIsLeftToIt(t *testing.T) {
 		}
 		return reply{status: 200}
 	})
-	settings := Settings{Digest: "daily@" + desk.T0.Add(time.Minute).Format("15:04"), Since: time.Hour}
+	settings, late := aDayLater(d)
 	for _, asin := range good {
 		d.Accepted(t, asin)
 	}
-	late := d.Env
-	late.Clock = process.NewClock(d.Env.Now().Add(24*time.Hour), 1)
 	start(t, d, late, settings, slackAt(f))
 	desk.Await(t, "the digest is being sent", func() bool { return len(f.messages()) > 0 })
 	second := opened(t, late, settings, slackAt(f))

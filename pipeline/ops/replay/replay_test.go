@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/replay"
@@ -23,6 +25,7 @@ import (
 	"ratchet/pipeline/platform/warehouse"
 	"ratchet/schemas"
 	"ratchet/test/desk"
+	"ratchet/test/streams"
 )
 
 // row is a stored verdict.
@@ -386,15 +389,7 @@ func interrupted(t *testing.T, b *bus.Bus) {
 // forgetful makes the stream forget ids at once, as if a day had passed.
 func forgetful(t *testing.T, b *bus.Bus, stream string) {
 	t.Helper()
-	s, err := b.JS.Stream(t.Context(), stream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := s.CachedInfo().Config
-	cfg.Duplicates = 100 * time.Millisecond
-	if _, err := b.JS.UpdateStream(t.Context(), cfg); err != nil {
-		t.Fatal(err)
-	}
+	streams.Change(t, b, stream, func(c *jetstream.StreamConfig) { c.Duplicates = 100 * time.Millisecond })
 }
 
 // damaged resumes from an invalid record of the run, which stops only this run.
