@@ -9,10 +9,37 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/worker"
 	"ratchet/schemas"
 	"ratchet/test/streams"
 )
+
+// applyRules stores rules as the operator's, under a version.
+func applyRules(t *testing.T, b *bus.Bus, version int, text string) {
+	t.Helper()
+	kv, err := b.Store(t.Context(), pipeline.BucketConfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(pipeline.AppliedRules{Version: version, Rules: text})
+	if err == nil {
+		_, err = kv.Put(t.Context(), pipeline.KeyRules, body)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitRules waits until a daemon reports the rules that are wanted.
+func awaitRules(t *testing.T, status *worker.Status, what string, want func(pipeline.CurrentRules) bool) {
+	t.Helper()
+	for late := time.Now().Add(20 * time.Second); !want(*status.Beat().Rules); time.Sleep(time.Millisecond) {
+		if time.Now().After(late) {
+			t.Fatalf("%s: %+v", what, *status.Beat().Rules)
+		}
+	}
+}
 
 func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *testing.T) {
 	t.Parallel()
@@ -37,13 +64,7 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 	}
 	apply := func(n int, text string) {
 		t.Helper()
-		body, err := json.Marshal(pipeline.AppliedRules{Version: n, Rules: text})
-		if err == nil {
-			_, err = kv.Put(t.Context(), pipeline.KeyRules, body)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
+		applyRules(t, b, n, text)
 	}
 	status := worker.NewStatus(env)
 	fits := func(j *verdict.Judge) error {
@@ -58,11 +79,7 @@ func TestAppliedRulesAreTakenAsTheyComeAndBadOnesLeaveTheLastGoodInForce(t *test
 	}
 	inForce := func(what string, want func(pipeline.CurrentRules) bool) {
 		t.Helper()
-		for late := time.Now().Add(20 * time.Second); !want(*status.Beat().Rules); time.Sleep(time.Millisecond) {
-			if time.Now().After(late) {
-				t.Fatalf("%s: %+v", what, *status.Beat().Rules)
-			}
-		}
+		awaitRules(t, status, what, want)
 		if got := status.Beat().Rules.RuleSet; got != r.Judge().Version() {
 			t.Errorf("%s: the heartbeat says %s, and %s decides", what, got, r.Judge().Version())
 		}
@@ -111,20 +128,12 @@ func TestOtherRulesAreInForceOnceWhatWasDecidedIsStored(t *testing.T) {
 	deciding, status := follow()
 	_, idle := follow()
 	judge, stored := deciding.Use()
-	if kv, err := b.Store(t.Context(), pipeline.BucketConfig); err != nil {
-		t.Fatal(err)
-	} else if _, err := kv.PutString(t.Context(), pipeline.KeyRules, `{"version":1,"rules":""}`); err != nil {
-		t.Fatal(err)
-	}
+	applyRules(t, b, 1, "")
 	for _, after := range []struct {
 		what string
 		of   *worker.Status
 	}{{"the one that decides nothing", idle}, {"the one that has stored it", status}} {
-		for late := time.Now().Add(20 * time.Second); after.of.Beat().Rules.Version != 1; time.Sleep(time.Millisecond) {
-			if time.Now().After(late) {
-				t.Fatalf("%s says %+v", after.what, after.of.Beat().Rules)
-			}
-		}
+		awaitRules(t, after.of, after.what, func(i pipeline.CurrentRules) bool { return i.Version == 1 })
 		if v := status.Beat().Rules.Version; after.of == idle && (v != 0 || judge != own) {
 			t.Errorf("something decided by the rules before is not stored, and version %d is current", v)
 		}

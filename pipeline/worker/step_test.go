@@ -1,9 +1,8 @@
 package worker_test
 
 import (
-	"encoding/json"
+	"fmt"
 	"testing"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
@@ -25,10 +24,6 @@ func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kv, err := b.Store(t.Context(), pipeline.BucketConfig)
-	if err != nil {
-		t.Fatal(err)
-	}
 	strict, other := desk.StrictRules(t)
 	for n, c := range []struct{ text, want string }{{strict, other}, {"", own.Version()}} {
 		step := worker.NewStep(env, status, &worker.Breaker{}, rules)
@@ -38,18 +33,9 @@ func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
 			}
 		}
 		step.Release(t.Context())
-		body, err := json.Marshal(pipeline.AppliedRules{Version: n + 1, Rules: c.text})
-		if err == nil {
-			_, err = kv.Put(t.Context(), pipeline.KeyRules, body)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		for late := time.Now().Add(20 * time.Second); status.Beat().Rules.Version != n+1; time.Sleep(time.Millisecond) {
-			if time.Now().After(late) {
-				t.Fatalf("step %d has ended, and the rules that were applied since are not current: %+v", n+1, status.Beat().Rules)
-			}
-		}
+		applyRules(t, b, n+1, c.text)
+		awaitRules(t, status, fmt.Sprintf("step %d has ended, and the rules that were applied since are not current", n+1),
+			func(i pipeline.CurrentRules) bool { return i.Version == n+1 })
 		if got := rules.Judge().Version(); got != c.want {
 			t.Errorf("after step %d %s decides, want %s", n+1, got, c.want)
 		}
