@@ -35,14 +35,14 @@ func (s *step) enrich(ctx context.Context, u worker.Unit, product responses.Answ
 }
 
 // askSellers finds or buys the seller of the copy that the deal would buy,
-// and repeats this while the seller's data make another copy the best.
+// and repeats this while the seller's data make another copy the best. Only rounds that cost tokens are limited.
 func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *pipeline.Reading, f *fact) (int, *pipeline.Reading, error) {
 	if !s.cfg.Sellers {
 		return 0, last, nil
 	}
 	cost, newest := 0, last
 	var ids []string
-	for range decide.SellerRounds {
+	for paid := 0; paid < decide.SellerRounds; {
 		evidence := make([]decide.Answer, len(f.Sellers))
 		for i, a := range f.Sellers {
 			evidence[i] = a.Evidence()
@@ -55,7 +55,9 @@ func (s *step) askSellers(ctx context.Context, u worker.Unit, spent int, last *p
 		slices.Sort(ids)
 		before := len(f.Sellers)
 		c, reading, err := s.sellers(ctx, u, ids, spent+cost, f)
-		cost, newest = cost+c, token.Newer(newest, reading)
+		if cost, newest = cost+c, token.Newer(newest, reading); c > 0 {
+			paid++
+		}
 		if err != nil || f.Err != nil || len(f.Sellers) == before {
 			return cost, newest, err
 		}

@@ -232,6 +232,41 @@ func TestASellerThatTheRulesRefuseIsRememberedBesideTheNext(t *testing.T) {
 	}
 }
 
+// What is stored costs nothing, so it takes none of the rounds in which sellers may be bought.
+func TestSellersThatAreStoredLeaveEveryRoundForOneThatMustBeBought(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	judge, err := verdict.NewJudge([]byte("name: x\nrules:\n  - id: x\n    look: commit\n    when: seller_rating < 80\n    reason: x\n    unknown: pass\n    says: x.\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Judge = judge
+	body := s.d.Product(t, s.d.ASINs(keepasim.Good)[0], true)
+	for n := range decide.SellerRounds {
+		body = withCopy(t, body, fmt.Sprintf("MORE%d", n), 9000)
+	}
+	u := s.unit(0, pipeline.SourceLive, pipeline.FirstGeneration)
+	var known []decide.Answer
+	for range decide.SellerRounds {
+		id := decide.SellerWanted(judge, u.Work, body, known, s.env.Now())
+		known = append(known, decide.Answer{Key: id, Body: rated(id, 10)})
+		s.d.Store(t, pipeline.KindSeller, id, "another", rated(id, 10), time.Minute)
+	}
+	last := decide.SellerWanted(judge, u.Work, body, known, s.env.Now())
+	s.d.Store(t, pipeline.KindSeller, last, "another", rated(last, 97), time.Minute)
+	s.d.Store(t, pipeline.KindCommit, u.Survivor.ASIN, u.ID, body, time.Minute)
+	if s.Claim, err = s.spender.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.fetch(t.Context(), u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := s.decide(u, f).Out[0].Verdict; last == "" || v.Outcome != pipeline.Accept || !bytes.Contains(v.Deal, []byte(`"seller_rating":97`)) {
+		t.Errorf("%s (%s) by %d sellers of %s, want the copy of %q", v.Outcome, v.Reason, len(f.Sellers), v.Deal, last)
+	}
+}
+
 // twoCopies returns a book with two copies that are worth buying, and their sellers: that of the best one first.
 func (s stepper) twoCopies() (u worker.Unit, body []byte, best, next string) {
 	s.t.Helper()

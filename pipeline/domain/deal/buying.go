@@ -52,8 +52,8 @@ func buyable(o keepa.Offer) bool {
 // Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available to
 // every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not
 // state is free when Amazon ships, else the default. If no live used offer has the used price, that price counts with
-// default shipping, unmatched. If there are only offers that cannot be bought, the used price is theirs and does not
-// count.
+// default shipping, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there are only
+// offers that cannot be bought, the used price is theirs and does not count.
 func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {
@@ -61,7 +61,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Cop
 	}
 	offers := u.offered(p, now)
 	if len(offers) == 0 {
-		return []Copy{u.unmatched(base, f, nil)}
+		return []Copy{u.unmatched(p, base, f, nil)}
 	}
 	var copies []Copy
 	forSale := false
@@ -76,7 +76,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Cop
 		}
 	}
 	if forSale && len(copies) == 0 {
-		return []Copy{u.unmatched(base, f, u.cheapest(offers, func(int, keepa.Offer) bool { return true }))}
+		return []Copy{u.unmatched(p, base, f, u.cheapest(offers, func(int, keepa.Offer) bool { return true }))}
 	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.LandedCents, b.LandedCents) })
 	return copies
@@ -90,12 +90,25 @@ func (c Copy) atLeast(base int64, f ShippingBasis) bool {
 	return c.PriceCents >= base
 }
 
-// unmatched returns the copy at Keepa's used price, of an unknown offer, beside the cheapest of the live ones.
-func (u UsedCopy) unmatched(base int64, f ShippingBasis, next *int64) Copy {
+// usedConditions are the price types with the lowest landed price of each used condition.
+var usedConditions = []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable}
+
+// unmatched returns the copy at Keepa's used price, of an unknown offer. What competes is the cheapest of the live
+// offers or, of the lowest prices by condition, the one next above the copy's own, which is among them.
+func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, next *int64) Copy {
 	c := Copy{PriceCents: base, LandedCents: base, NextBestCents: next}
 	if f != IncludesShipping {
 		c.ShippingCents = u.s.ShippingCents
 		c.LandedCents += c.ShippingCents
+	}
+	if p.Stats == nil {
+		return c
+	}
+	for _, t := range usedConditions {
+		cents, ok := p.Stats.Current.Price(t)
+		if ok && cents > c.LandedCents && (c.NextBestCents == nil || cents < *c.NextBestCents) {
+			c.NextBestCents = &cents
+		}
 	}
 	return c
 }

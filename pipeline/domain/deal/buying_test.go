@@ -1,6 +1,7 @@
 package deal
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -53,6 +54,12 @@ func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
 	under := offered(2000, keepa.Offer{Price: ptr(500), Shipping: ptr(0)}, keepa.Offer{Price: ptr(700), Shipping: ptr(0), Condition: keepa.ConditionAcceptable})
 	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 500 {
 		t.Errorf("a copy of no offer does not compete with the offers that there are: %+v", got)
+	}
+	unread := offered(2000)
+	unread.Stats.Current = slices.Concat(unread.Stats.Current, make(keepa.Values, 20))
+	copy(unread.Stats.Current[keepa.UsedLikeNew:], keepa.Values{9404, -1, 2900, 2399}) // 2399 is its own
+	if got := Defaults().Buying().Copies(unread, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 2900 {
+		t.Errorf("a copy of no offer does not compete with the next price of any condition: %+v", got)
 	}
 	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
 		t.Errorf("bought %+v although Keepa reports no used offer", got)

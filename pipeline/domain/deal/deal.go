@@ -10,7 +10,7 @@ import (
 
 // Extraction is the version of how numbers are derived from Keepa's answers. Raise it when a number of the
 // same name changes for the same answer: inputs and deals of another extraction are then no longer used.
-const Extraction = 3
+const Extraction = 4
 
 // Deal is an accepted deal: the row the user came for. Money is in the smallest unit of the marketplace's
 // currency; what is unknown is left out. The names are the same here, on the wire and in ClickHouse.
@@ -309,6 +309,14 @@ func (d *Deal) Copy() Copy {
 		PriceCents: d.PriceCents, ShippingCents: d.ShippingCents, LandedCents: d.LandedCents, ShippingKnown: d.ShippingKnown,
 		Matched: d.OfferMatched, Condition: keepa.ConditionOf(d.Condition), SellerID: d.SellerID, FBA: &d.BuyFBA, NextBestCents: d.NextBestCents,
 	}
+}
+
+// UsedCents returns what Keepa's used price is if the deal's copy is the cheapest one.
+func (d *Deal) UsedCents() int64 {
+	if d.UsedShipping == IncludesShipping {
+		return d.LandedCents
+	}
+	return d.PriceCents
 }
 
 // Seller returns what the deal records of its seller; nil when unknown.

@@ -21,20 +21,27 @@ const (
 // askingPoints are five equally likely points of a normal distribution. Together they weigh one sale.
 var askingPoints = [...]float64{-1.28, -0.52, 0, 0.52, 1.28}
 
-// factor returns the price of a copy in a condition relative to the median copy.
-func factor(c keepa.Condition) float64 {
-	switch c {
+// The highest and the lowest price of a copy relative to the median copy.
+const (
+	bestFactor  = 1.10 // as good as new: for a copy that no look has found yet, an upper bound
+	worstFactor = 0.92 // acceptable: for a copy that is bought without knowing its condition
+)
+
+// factor returns the price of a copy relative to the median copy.
+func (c Copy) factor() float64 {
+	if !c.Matched {
+		return worstFactor
+	}
+	switch c.Condition {
 	case keepa.ConditionLikeNew:
-		return 1.10
+		return bestFactor
 	case keepa.ConditionVeryGood:
 		return 1.05
 	case keepa.ConditionGood:
 		return 1.00
-	case keepa.ConditionAcceptable:
-		return 0.92
-	case keepa.ConditionUnknown, keepa.ConditionNew, keepa.ConditionRefurbished:
+	case keepa.ConditionAcceptable, keepa.ConditionUnknown, keepa.ConditionNew, keepa.ConditionRefurbished:
 	}
-	return 1.10 // unknown: an upper bound
+	return worstFactor
 }
 
 // point is a possible sale price, as its logarithm, with its weight.
@@ -103,13 +110,17 @@ type Distribution struct {
 	total  float64
 }
 
-// Distribution returns the distribution of the sale price of a copy in a condition, under
+// Distribution returns the distribution of the sale price of a copy (nil: the best one that could be found), under
 // the cap (nil without one); false without evidence for a price.
-func (e *Evidence) Distribution(c keepa.Condition, ceiling *int64) (Distribution, bool) {
+func (e *Evidence) Distribution(c *Copy, ceiling *int64) (Distribution, bool) {
 	if !e.Known() {
 		return Distribution{}, false
 	}
-	return e.distribution(factor(c), ceiling), true
+	k := bestFactor
+	if c != nil {
+		k = c.factor()
+	}
+	return e.distribution(k, ceiling), true
 }
 
 // distribution returns the distribution for a copy that sells at k times the median

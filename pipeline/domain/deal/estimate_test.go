@@ -50,7 +50,7 @@ func TestEveryTermOfTheEstimateIsWorkedByHand(t *testing.T) {
 	}
 	// An acceptable copy of a single sale at 2399 sells at 0.92 of that at
 	// the median, and at exp(±0.3 × 1.2816) of it in one case of ten.
-	alone := (&Evidence{points: e.points[:1]}).distribution(factor(keepa.ConditionAcceptable), nil)
+	alone := (&Evidence{points: e.points[:1]}).distribution(Copy{Matched: true, Condition: keepa.ConditionAcceptable}.factor(), nil)
 	for q, want := range map[float64]int64{0.5: 2207, 0.1: 1503, 0.9: 3242} {
 		if got := alone.Quantile(q); got != want {
 			t.Errorf("quantile %v: %d, want %d", q, got, want)
@@ -61,11 +61,14 @@ func TestEveryTermOfTheEstimateIsWorkedByHand(t *testing.T) {
 func TestACopySellsByItsCondition(t *testing.T) {
 	t.Parallel()
 	for c, want := range map[keepa.Condition]float64{
-		keepa.ConditionLikeNew: 1.10, keepa.ConditionVeryGood: 1.05, keepa.ConditionGood: 1, keepa.ConditionAcceptable: 0.92, keepa.ConditionUnknown: 1.10,
+		keepa.ConditionLikeNew: 1.10, keepa.ConditionVeryGood: 1.05, keepa.ConditionGood: 1, keepa.ConditionAcceptable: 0.92,
 	} {
-		if got := factor(c); got != want {
+		if got := (Copy{Matched: true, Condition: c}).factor(); got != want {
 			t.Errorf("%s: %v, want %v", c, got, want)
 		}
+	}
+	if got := (Copy{}).factor(); got != 0.92 {
+		t.Errorf("a copy of no offer, which is in any condition: %v", got)
 	}
 }
 

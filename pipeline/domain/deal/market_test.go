@@ -55,7 +55,7 @@ func TestTheDensityAddsUp(t *testing.T) {
 	t.Parallel()
 	e := evidence(Sales{All: []Sale{{At: before(30 * days), Cents: 2000}, {At: before(90 * days), Cents: 3500}}}, line(100*days, 2600), Credit{}, now)
 	ceiling := int64(3200)
-	d, ok := e.Distribution(keepa.ConditionGood, &ceiling)
+	d, ok := e.Distribution(&Copy{Matched: true, Condition: keepa.ConditionGood}, &ceiling)
 	sum := 0.0
 	for cents := 1000; cents < 5000; cents++ {
 		sum += d.Density(float64(cents) + 0.5)
@@ -63,7 +63,7 @@ func TestTheDensityAddsUp(t *testing.T) {
 	if want := d.Below(5000) - d.Below(1000); !ok || math.Abs(sum-want) > 1e-6 {
 		t.Errorf("the density adds up to %f, want %f", sum, want)
 	}
-	if none, ok := evidence(Sales{}, nil, Credit{}, now).Distribution(keepa.ConditionGood, nil); ok || none.Density(100) != 0 || d.Density(-1) != 0 {
+	if none, ok := evidence(Sales{}, nil, Credit{}, now).Distribution(nil, nil); ok || none.Density(100) != 0 || d.Density(-1) != 0 {
 		t.Error("a distribution of nothing")
 	}
 }

@@ -199,7 +199,7 @@ func (s Settings) known(mem *Scratch, row View, p *keepa.Product, f ShippingBasi
 // condition at the used price with free shipping, and no other used offer.
 func (s Settings) bound(v View) *Outcome {
 	ceiling, by := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon})
-	return s.outcome(v.Evidence, factor(keepa.ConditionUnknown), ceiling, by, *v.Used, v.Fees)
+	return s.outcome(v.Evidence, bestFactor, ceiling, by, *v.Used, v.Fees)
 }
 
 // ofStats replaces the row's values by the newer statistics.
@@ -286,7 +286,7 @@ func (v View) With(s Settings, c Copy, seller *keepa.Seller) View {
 	v.Copy, v.Seller, v.Outcome = &c, seller, nil
 	if v.Evidence != nil {
 		ceiling, by := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon, ByBuyBox: v.buyBox, ByNext: c.NextBestCents})
-		v.Outcome = s.outcome(v.Evidence, factor(c.Condition), ceiling, by, c.LandedCents, v.Fees)
+		v.Outcome = s.outcome(v.Evidence, c.factor(), ceiling, by, c.LandedCents, v.Fees)
 	}
 	return v
 }

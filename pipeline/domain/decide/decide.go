@@ -165,8 +165,8 @@ func Stored(j *verdict.Judge, w Work, f Found, t verdict.Redecision, inputs map[
 	return Decision{Verdict: v}
 }
 
-// SellerRounds is the most sellers that one commit asks for: after a seller
-// that the rules refuse, the next copy is considered, and its seller.
+// SellerRounds is how often one commit buys a seller: after one that the
+// rules refuse, the next copy is considered, and its seller.
 const SellerRounds = 3
 
 // SellerWanted returns the seller of the copy that a product's deal would buy, if it is neither known nor

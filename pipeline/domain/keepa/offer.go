@@ -3,6 +3,7 @@ package keepa
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ratchet/pipeline/text/foreign"
@@ -81,18 +82,19 @@ type Offer struct {
 	Unread bool
 }
 
-// LiveOffers returns the offers that are on sale: those that liveOffersOrder names (once each), or
-// without it those seen at the last offers update. Where that is unknown it counts as the newest
+// LiveOffers returns the offers that are on sale: those that liveOffersOrder names (once each), or without it, or if
+// it names none of the answer's, those seen at the last offers update. Where that is unknown it counts as the newest
 // sighting of any offer. False when the answer has no offers field.
 func (p *Product) LiveOffers() ([]Offer, bool) {
 	if !p.OffersAsked {
 		return nil, false
 	}
-	if p.LiveOffersOrder != nil {
+	named := func(i int) bool { return i >= 0 && i < len(p.Offers) }
+	if p.LiveOffersOrder != nil && (len(p.LiveOffersOrder) == 0 || slices.ContainsFunc(p.LiveOffersOrder, named)) {
 		seen := make(map[int]bool, len(p.LiveOffersOrder))
 		live := make([]Offer, 0, len(p.LiveOffersOrder))
 		for _, i := range p.LiveOffersOrder {
-			if i >= 0 && i < len(p.Offers) && !seen[i] && p.Offers[i].usable() {
+			if named(i) && !seen[i] && p.Offers[i].usable() {
 				seen[i] = true
 				live = append(live, p.Offers[i])
 			}

@@ -43,6 +43,8 @@ func TestOffersAreLiveThatKeepaSawAtItsLastVisit(t *testing.T) {
 	}{
 		"the order names them":       {`"liveOffersOrder":[1]`, 1},
 		"the order is empty":         {`"liveOffersOrder":[]`, 0},
+		"the order names none":       {`"liveOffersOrder":[99,-1]`, 2},
+		"the order names one at all": {`"liveOffersOrder":[99,0]`, 1},
 		"the last visit is known":    {`"stats":{"lastOffersUpdate":7560010}`, 2},
 		"the last visit is unknown":  {`"liveOffersOrder":null,"stats":{"lastOffersUpdate":-1}`, 2},
 		"the statistics are missing": {`"stats":null`, 2},

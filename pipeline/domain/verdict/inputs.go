@@ -170,10 +170,14 @@ func profitAtAmazon(f *facts) any { return opt(f.view.ProfitAt(f.s, f.view.Amazo
 type ratings struct{ percent, count any }
 
 func rating(f *facts) ratings {
-	if f.view.Seller == nil {
+	s := f.view.Seller
+	switch {
+	case s == nil:
 		return ratings{}
+	case s.Ratings != nil && *s.Ratings == 0: // a share of nothing
+		return ratings{count: int64(0)}
 	}
-	return ratings{wide(f.view.Seller.Rating), wide(f.view.Seller.Ratings)}
+	return ratings{wide(s.Rating), wide(s.Ratings)}
 }
 
 func wide(n *int) any {

@@ -366,7 +366,8 @@ func (j *Judge) SellerWanted(row keepa.DealRow, p keepa.Product, known map[strin
 // Confirm judges a stored deal again from a peek: its own copy, at the price, in the condition and beside the
 // next-best offer that the commit found, over today's histories. The outcome is confirm if every rule of the
 // commit accepts it, and used price, Amazon's price and rank have moved by no more than the rule file tolerates;
-// the finding then carries the deal with today's numbers. False if only another commit can decide.
+// the finding then carries the deal with today's numbers. False if only another commit can decide: so it is for a
+// copy that was not the cheapest one, because a peek shows the lowest price alone, and nothing of that copy.
 func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) (Finding, bool) {
 	f, err := j.held(stored, &row, &p, now)
 	if err != nil || stored.Extraction != deal.Extraction || !j.unmoved(stored, f.view) {
@@ -411,7 +412,8 @@ func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 		}
 		return nil
 	}
-	return within(was(keepa.Used), v.Used, t.PricePercent) && within(was(keepa.Amazon), v.Amazon, t.AmazonPercent) &&
+	lowest := was(keepa.Used)
+	return lowest != nil && *lowest == stored.UsedCents() && within(lowest, v.Used, t.PricePercent) && within(was(keepa.Amazon), v.Amazon, t.AmazonPercent) &&
 		(stored.Rank == nil || v.Rank == nil || within(stored.Rank, v.Rank, t.RankPercent))
 }
 

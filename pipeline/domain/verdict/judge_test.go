@@ -27,7 +27,7 @@ func aDeal(t testing.TB) (keepa.DealRow, keepa.Product) {
 		for price := used; ok && price > 100; price -= 100 {
 			cheap := cheaperBy(p, int(used-price))
 			row := rowOf(cheap)
-			if f := j.Commit(row, cheap, nil, cheap.LastUpdate.Time()); f.Deal != nil && f.Deal.SellerID != "" {
+			if f := j.Commit(row, cheap, nil, cheap.LastUpdate.Time()); f.Deal != nil && f.Deal.SellerID != "" && f.Deal.UsedCents() == int64(price) {
 				return row, cheap
 			}
 		}
@@ -81,6 +81,14 @@ func TestTheRatingOfItsSellerDecidesOnACopyAndOnADealThatIsHeld(t *testing.T) {
 	if f := j.Commit(row, p, rated(79), at); f.Outcome != pipeline.Reject || f.RuleID != "seller_rating" || f.Inputs["seller_rating"] != int64(79) {
 		t.Errorf("at 79 %%: %s by %s with %v", f.Outcome, f.RuleID, f.Inputs)
 	}
+	unrated := rated(0)
+	for id, s := range unrated {
+		s.Ratings = new(int)
+		unrated[id] = s
+	}
+	if f := defaultJudge(t).Commit(row, p, unrated, at); f.Outcome != pipeline.Accept || f.Kept["seller_rating"] != nil {
+		t.Errorf("with no ratings at all: %s by %s with %v", f.Outcome, f.RuleID, f.Kept)
+	}
 	f := j.Commit(row, p, rated(98), at)
 	if f.Outcome != pipeline.Accept || f.Kept["seller_rating"] != int64(98) {
 		t.Fatalf("at 98 %%: %s by %s with %v", f.Outcome, f.RuleID, f.Kept)
@@ -128,6 +136,8 @@ func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 	}
 	old := *d
 	old.Extraction--
+	dearer := *d
+	dearer.PriceCents, dearer.LandedCents = d.PriceCents+1, d.LandedCents+1
 	for name, c := range map[string]struct {
 		stored *deal.Deal
 		p      keepa.Product
@@ -140,6 +150,7 @@ func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 		"the rank collapsed":              {d, with(func(v keepa.Values) { v[keepa.Sales] *= 3 }), at},
 		"nothing was sold for two years":  {d, peek, at.AddDate(2, 0, 0)},
 		"it rests on an earlier estimate": {&old, peek, at},
+		"its copy was not the cheapest":   {&dearer, peek, at},
 	} {
 		if f, ok := j.Confirm(c.stored, row, c.p, c.at); ok {
 			t.Errorf("%s, and the deal is confirmed with a profit of %d", name, f.ProfitCents)

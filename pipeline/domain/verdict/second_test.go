@@ -75,8 +75,8 @@ func TestARefreshIsConfirmedOnlyWhereNothingMoved(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)
 	cents := func(n int64) *int64 { return &n }
-	stored := &deal.Deal{MarketCents: map[string]int64{keepa.Used.String(): 1000}, Rank: cents(50_000)}
-	beside := &deal.Deal{MarketCents: map[string]int64{keepa.Used.String(): 1000, keepa.Amazon.String(): 10_000}}
+	stored := &deal.Deal{PriceCents: 1000, LandedCents: 1399, MarketCents: map[string]int64{keepa.Used.String(): 1000}, Rank: cents(50_000)}
+	beside := &deal.Deal{PriceCents: 1000, LandedCents: 1399, MarketCents: map[string]int64{keepa.Used.String(): 1000, keepa.Amazon.String(): 10_000}}
 	for amazon, want := range map[int64]bool{10_500: true, 9500: true, 9400: false, 10_600: false} { // five percent
 		if got := j.unmoved(beside, deal.View{Used: cents(1000), Amazon: &amazon}); got != want {
 			t.Errorf("Amazon's price went from 10000 to %d: unmoved %t", amazon, got)
@@ -95,6 +95,40 @@ func TestARefreshIsConfirmedOnlyWhereNothingMoved(t *testing.T) {
 	} {
 		if got := j.unmoved(stored, c.view); got != c.want {
 			t.Errorf("%s: unmoved %t", name, got)
+		}
+	}
+	for name, c := range map[string]struct {
+		d    deal.Deal
+		want bool
+	}{
+		"the cheapest copy":                      {deal.Deal{PriceCents: 1000, LandedCents: 1399}, true},
+		"a dearer one":                           {deal.Deal{PriceCents: 1200, LandedCents: 1200}, false},
+		"where the price includes shipping":      {deal.Deal{PriceCents: 601, LandedCents: 1000, UsedShipping: deal.IncludesShipping}, true},
+		"a dearer one that includes shipping":    {deal.Deal{PriceCents: 1000, LandedCents: 1399, UsedShipping: deal.IncludesShipping}, false},
+		"a deal that was bought without a price": {deal.Deal{}, false},
+	} {
+		c.d.MarketCents = stored.MarketCents
+		if got := j.unmoved(&c.d, deal.View{Used: cents(1000)}); got != c.want {
+			t.Errorf("a peek shows the lowest price alone, and the deal's copy is %s: unmoved %t", name, got)
+		}
+	}
+}
+
+// Unreadable offers made an acceptable copy look like new, and alone.
+func TestACopyOfNoOfferIsWorthLessThanAnyThatTheOffersShow(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	names, products := capturedProducts(t)
+	for i, p := range products {
+		if !p.OffersAsked || len(p.Offers) == 0 {
+			continue
+		}
+		at := p.LastUpdate.Time()
+		unread := p
+		unread.Offers, unread.LiveOffersOrder = nil, nil
+		with, without := j.Commit(rowOf(p), p, nil, at), j.Commit(rowOf(p), unread, nil, at)
+		if without.Outcome == pipeline.Accept && with.Outcome != pipeline.Accept {
+			t.Errorf("%s: %s (%s) by its offers, and a deal that earns %d without them", names[i], with.Outcome, with.Reason, without.ProfitCents)
 		}
 	}
 }

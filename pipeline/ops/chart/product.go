@@ -34,12 +34,8 @@ func OddsOf(v deal.View) *Odds {
 	if v.Outcome == nil {
 		return nil
 	}
-	condition := keepa.ConditionUnknown
-	if v.Copy != nil {
-		condition = v.Copy.Condition
-	}
 	o := v.Outcome
-	d, ok := v.Evidence.Distribution(condition, o.CapCents)
+	d, ok := v.Evidence.Distribution(v.Copy, o.CapCents)
 	if !ok {
 		return nil
 	}

@@ -90,7 +90,8 @@ func (o *Picture) draw(s deal.Settings, row *keepa.DealRow, p *keepa.Product) {
 
 // oddsOf returns the odds of a deal.
 func oddsOf(d *deal.Deal, e *deal.Evidence) *chart.Odds {
-	from, ok := e.Distribution(d.Copy().Condition, d.CapCents)
+	bought := d.Copy()
+	from, ok := e.Distribution(&bought, d.CapCents)
 	if !ok {
 		return nil
 	}

@@ -217,10 +217,10 @@ const sellerFresh = 7 * 24 * time.Hour
 // sellers returns the stored, fresh answers about the sellers of a newly found deal.
 func (b *decider) sellers(ctx context.Context, p *original, w decide.Work, product decide.Answer, find sellerFinder) ([]decide.Answer, error) {
 	var out []decide.Answer
-	for range decide.SellerRounds {
+	for {
 		id := decide.SellerWanted(b.judge, w, product.Body, out, p.decidedAt)
 		if id == "" {
-			break
+			return out, nil
 		}
 		found, err := find(ctx, p.domain, []string{id})
 		if err != nil {
@@ -228,11 +228,10 @@ func (b *decider) sellers(ctx context.Context, p *original, w decide.Work, produ
 		}
 		fresh, ok := b.freshSeller(p, found)
 		if !ok {
-			break
+			return out, nil
 		}
 		out = append(out, fresh)
 	}
-	return out, nil
 }
 
 // freshSeller returns the answer about a seller that was fresh at the time of the decision; false without one.
