@@ -40,8 +40,14 @@ func (r *record) compact() {
 func (v Version) left(replaced, ofSame map[string]bool) map[string]json.RawMessage {
 	out, described := map[string]json.RawMessage{}, false
 	for name, raw := range v.Members {
-		theirs := slices.Contains(ofSeller, name)
-		if !merged[name] || !v.has(name) || theirs && ofSame[name] || !theirs && replaced[name] {
+		theirs, gone := slices.Contains(ofSeller, name), replaced[name]
+		switch {
+		case theirs:
+			gone = ofSame[name]
+		case slices.Contains(competing, name):
+			gone = replaced["decided_at"] || !v.estimates()
+		}
+		if gone || !merged[name] || !v.has(name) {
 			continue
 		}
 		out[name] = raw

@@ -33,7 +33,7 @@ func TestACompactBookShowsWhatAFullOneShows(t *testing.T) {
 			if rapid.Bool().Draw(t, "named") {
 				v.MsgID = fmt.Sprint("id", rapid.IntRange(0, 3).Draw(t, "id"))
 			}
-			for _, name := range append([]string{"profit_cents", "sale_price_cents", "title", "seller_id", "reasons", "no column"}, ofSeller...) {
+			for _, name := range append([]string{"profit_cents", "sale_price_cents", "title", "seller_id", "reasons", "no column", "decided_at", "next_best_cents"}, ofSeller...) {
 				if value := rapid.SampledFrom([]string{"", "null", "[]", "1", "2", `"A"`, `"B"`}).Draw(t, name); value != "" {
 					v.Members[name] = json.RawMessage(value)
 				}

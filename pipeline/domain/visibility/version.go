@@ -43,6 +43,13 @@ var merged = func() map[string]bool {
 // ofSeller are the members that describe the seller: they count only in versions with the seller that is shown.
 var ofSeller = []string{"seller_name", "seller_rating", "seller_rating_count", "seller_quality"}
 
+// competing are the members that say what caps a sale price: they come from the newest estimate, also where that has
+// none of a kind. A next-best copy that was sold caps nothing.
+var competing = []string{"cap_cents", "next_best_cents", "lowest_new_cents", "used_buy_box_cents"}
+
+// estimates reports whether a version is an estimate of its own and not only some values.
+func (v Version) estimates() bool { return v.has("decided_at") }
+
 // has reports whether a version has a value for a member: null and empty lists are not values.
 func (v Version) has(name string) bool {
 	raw := v.Members[name]
@@ -108,6 +115,12 @@ func (r *record) shown(s State) Shown {
 	for name, raw := range versions[0].Members {
 		if !merged[name] {
 			out.Members[name] = raw
+		}
+	}
+	estimate := slices.IndexFunc(versions, Version.estimates)
+	for _, name := range competing {
+		if out.Members[name] = nil; estimate >= 0 {
+			out.Members[name] = member(versions[estimate:estimate+1], name)
 		}
 	}
 	seller := string(out.Members["seller_id"])

@@ -112,6 +112,20 @@ func TestVersionsAreMerged(t *testing.T) {
 	}
 }
 
+// A book whose next-best copy was sold has none, whatever an older estimate found.
+func TestWhatCompetesIsOfTheNewestEstimate(t *testing.T) {
+	t.Parallel()
+	const at = `"decided_at":"2026-03-02T10:00:00Z",`
+	b := bookOf(t, good, `deal `+at+`"next_best_cents":3890,"lowest_new_cents":5499,"cap_cents":3890,"cap_by":"next_best"`,
+		`deal `+at+`"lowest_new_cents":5999,"cap_cents":5999,"cap_by":"new","rank":5`, `deal "next_best_cents":1,"rank":7`)
+	m := b.Visible(time.Time{})[0].Members
+	for name, want := range map[string]string{"next_best_cents": "", "lowest_new_cents": "5999", "cap_cents": "5999", "cap_by": `"new"`, "rank": "7"} {
+		if got := string(m[name]); got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
 // A deal of no known offer says so: the seller of an older version is not its own, and ignoring that one does not
 // hide it.
 func TestADealOfAnUnknownCopyIsNotCompletedFromAnOlderOne(t *testing.T) {

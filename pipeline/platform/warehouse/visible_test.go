@@ -20,7 +20,7 @@ import (
 // shownMembers are members of every kind: with a column and without, texts, numbers, times, lists, and of the seller.
 var shownMembers = []string{
 	"title", "condition", "profit_cents", "sale_price_cents", "last_sales", "roi_percent", "shipping_known", "decided_at",
-	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source",
+	"response_ids", "categories", "seller_id", "seller_name", "seller_quality", "rule_set", "tokens", "source", "next_best_cents", "used_buy_box_cents",
 }
 
 // TestTheStreamsAndTheViewAgreeOnEveryDeal draws versions and verdicts of a few deals,
@@ -280,6 +280,8 @@ func drawDeal(r *rapid.T, domain int, asin string, priceType int, at time.Time) 
 	say("title", fmt.Sprintf("A  book-%d", domain), fmt.Sprintf("É: BOOK %d", domain), "", nil)
 	say("brand", fmt.Sprintf("Ünder %d", domain), "", nil)
 	say("condition", "good", "")
+	say("next_best_cents", 3890, 0, nil)
+	say("used_buy_box_cents", 4000, nil)
 	say("roi_percent", 42.5, 0.1, nil)
 	say("shipping_known", true, false)
 	say("response_ids", []string{"1"}, []string{"2", "3"}, []string{})

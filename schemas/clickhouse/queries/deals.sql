@@ -57,7 +57,7 @@ SELECT
     simulated
 FROM
 (
-    -- as in the view deals: of each column the newest that a version said
+    -- as in the view deals: of each column the newest that a version said, and what competes as in the newest estimate
     SELECT
         cityHash64(domain, v.asin, price_type) AS deal,
         v.asin AS asin,
@@ -73,8 +73,8 @@ FROM
         argMax(v.sale_price_cents, v.row_id) AS sale_price_cents,
         argMax(v.sale_price_low_cents, v.row_id) AS sale_price_low_cents,
         argMax(v.sale_price_high_cents, v.row_id) AS sale_price_high_cents,
-        argMax(v.next_best_cents, v.row_id) AS next_best_cents,
-        argMax(v.lowest_new_cents, v.row_id) AS lowest_new_cents,
+        argMaxIf(tuple(v.next_best_cents), v.row_id, isNotNull(v.decided_at)).1 AS next_best_cents,
+        argMaxIf(tuple(v.lowest_new_cents), v.row_id, isNotNull(v.decided_at)).1 AS lowest_new_cents,
         argMax(v.sale_count, v.row_id) AS sales,
         argMax(v.n_eff, v.row_id) AS n_eff,
         argMax(v.condition, v.row_id) AS condition,
