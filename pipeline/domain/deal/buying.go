@@ -52,8 +52,8 @@ func buyable(o keepa.Offer) bool {
 // Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available to
 // every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not
 // state is free when Amazon ships, else the default. If no live used offer has the used price, that price counts with
-// default shipping, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there are only
-// offers that cannot be bought, the used price is theirs and does not count.
+// default shipping, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there are
+// only offers that cannot be bought, the used price is theirs and does not count.
 func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {

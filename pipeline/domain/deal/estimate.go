@@ -27,11 +27,8 @@ const (
 	worstFactor = 0.92 // acceptable: for a copy that is bought without knowing its condition
 )
 
-// factor returns the price of a copy relative to the median copy.
+// factor returns the price of a copy relative to the median copy. That of no offer is in any condition.
 func (c Copy) factor() float64 {
-	if !c.Matched {
-		return worstFactor
-	}
 	switch c.Condition {
 	case keepa.ConditionLikeNew:
 		return bestFactor
