@@ -111,7 +111,7 @@ func TestClickHouseSortsAsTheStreamsDo(t *testing.T) {
 	}
 	v, streams := cli.NewVisible(d.Bus, dsn), cli.NewVisible(d.Bus, "")
 	defer v.Close()
-	v.Patience = time.Minute
+	v.Patience, v.Within = 10*time.Minute, 5*time.Minute
 	for _, by := range cli.Orders() {
 		var lists []string
 		for _, from := range []*cli.Visible{v, streams} {

@@ -91,7 +91,7 @@ func TestListCountStatusReportAndSummaryAgreeInClickHouseAndInTheStreams(t *test
 	var texts []string
 	for _, address := range []string{dsn, ""} {
 		v := cli.NewVisible(d.Bus, address)
-		v.Patience = time.Minute // whatever else the machine does
+		v.Patience, v.Within = 10*time.Minute, 5*time.Minute // whatever else the machine does
 		defer v.Close()
 		// What was decided a moment ago is in every answer.
 		deals, from, err := v.List(t.Context(), time.Time{})
