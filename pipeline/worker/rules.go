@@ -74,7 +74,8 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
 
 // Use returns the current rule set and keeps others from becoming current until done is called, once what was decided
-// by it is stored. Nothing waits for an external service in between, and it is never called twice at the same time.
+// by it is stored. No call to Keepa is made in between. A goroutine calls done before it calls Use again: a nested read
+// lock could deadlock with a waiting writer.
 func (r *Rules) Use() (judge *verdict.Judge, done func()) {
 	r.using.RLock()
 	return r.now.Load(), sync.OnceFunc(r.using.RUnlock)
