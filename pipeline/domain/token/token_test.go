@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -195,6 +196,20 @@ func TestAGrantMovesOnlyAsItMay(t *testing.T) {
 	}
 	if g.Settled != 6 || g.Lost != 0 || g.Unsure != 6 {
 		t.Errorf("settled late: %+v", g)
+	}
+}
+
+func TestAClaimThatIsGivenUpAlwaysReplacesTheSameOne(t *testing.T) {
+	t.Parallel()
+	g := Grant{Epoch: 3, Open: map[string]Hold{"new": {N: 2}}, Reaped: map[string]int{}}
+	for i := range maxReaped {
+		g.Reaped[fmt.Sprintf("c%02d", i)] = 1
+	}
+	for range 20 { // the change is repeated after a conflict
+		next, err := g.Reap(3, "new")
+		if _, kept := next.Reaped["c00"]; err != nil || kept || next.Reaped["new"] != 2 || len(next.Reaped) != maxReaped {
+			t.Fatalf("kept %v: %v", next.Reaped, err)
+		}
 	}
 }
 
