@@ -23,14 +23,15 @@ func (f *Breaker) Open() bool {
 	return process.MachineNow().Before(f.until)
 }
 
-// Until returns when an open circuit breaker closes, machine time; in the past if it is closed.
+// Until returns when an open circuit breaker permits a call again, machine time; in the past if it is not open.
 func (f *Breaker) Until() time.Time {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.until
 }
 
-// HalfOpen reports whether the last call failed: the next should be a small one.
+// HalfOpen reports whether no call has succeeded since one failed, even while the circuit breaker is still open: the
+// next call should be a small one.
 func (f *Breaker) HalfOpen() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

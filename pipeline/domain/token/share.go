@@ -181,7 +181,7 @@ func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Tim
 
 // listAllows keeps discovery within its part of the income, beside the balance found at
 // the start, which may go into the first sweep. There is no limit on tokens that are
-// about to expire, nor when no other stage could be paid for a long time.
+// about to expire, nor once nothing was issued to any stage for as long as patience.
 func (s Shares) listAllows(p Position, more int, now time.Time) bool {
 	if p.Bucket.NearFull(now) || now.Sub(p.last()) >= patience {
 		return true

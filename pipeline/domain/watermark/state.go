@@ -3,7 +3,8 @@
 //
 // Four laws hold. A mark never goes back, never passes what was seen, and never lies in the future of
 // Keepa's own clock. Coverage is idempotent, commutative and associative. What a read did not prove to
-// have seen is owed as a gap until it is read or expires. Nothing depends on the order of the list.
+// have seen is owed as a gap until it is read or expires. Correctness does not depend on the list's order: an
+// unordered list is read to its end.
 //
 //	State ──Begin──▶ State with Read ──Take page…──▶ Read ──End──▶ State, what opened, filled, expired
 //	                    └─ dies here: the stored pages make the same Read again
