@@ -20,8 +20,8 @@ func (s State) Begin(query string, since uint64, p Plan, now time.Time) State {
 	return s
 }
 
-// Reader returns the read under way, without its pages.
-func (s State) Reader(p Plan) *Read {
+// NewRead returns the read under way, without its pages.
+func (s State) NewRead(p Plan) *Read {
 	return NewRead(s.Read.Sweep, s.Read.Down, p.Most, s.Overstates)
 }
 

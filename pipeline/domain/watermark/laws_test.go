@@ -179,7 +179,7 @@ func drawState(t *rapid.T) State {
 
 // after returns the state after a read of some of the pages.
 func after(t *rapid.T, s State, pages []Page) (State, *Read, Change) {
-	r := s.Reader(DefaultPlan())
+	r := s.NewRead(DefaultPlan())
 	for _, p := range pages {
 		if _, more := r.Next(); !more {
 			break

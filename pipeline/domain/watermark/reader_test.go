@@ -470,7 +470,7 @@ func TestARowTakesTheLaneOfTheReasonForItsReadAndIsOfferedOnce(t *testing.T) {
 func TestAReadEndsOnceAndOnlyWhileItIsTheOneUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t).state.Begin("q@1", 1, DefaultPlan(), t0)
-	r := s.Reader(DefaultPlan())
+	r := s.NewRead(DefaultPlan())
 	r.Take(page(0, 20, 0, 20))
 	finish := Finish{ID: s.Read.ID, Read: r, Plan: DefaultPlan(), Now: t0}
 	other := s

@@ -22,7 +22,7 @@ func TestAGapThatNoReadFillsIsOwedNoLongerThanRowsStay(t *testing.T) {
 		s.Mark = keepaNow - 60
 		s = s.Begin("q@1", 1, p, t0)
 		s.Read.Sweep, s.Read.Down = false, keepaNow-90 // it does not go down to the gap
-		r := s.Reader(p)
+		r := s.NewRead(p)
 		r.Take(page(0, 450, 0, 150))
 		next, change := s.End(r, p, t0)
 		if !r.Done {

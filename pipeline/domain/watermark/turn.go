@@ -70,7 +70,7 @@ func (r Reader) takeUp() (Reader, []Effect) {
 
 // over returns the reader with the state's read under way and no page of it.
 func (r Reader) over(s State) Reader {
-	r.State, r.read, r.offered = s, s.Reader(r.Plan), nil
+	r.State, r.read, r.offered = s, s.NewRead(r.Plan), nil
 	return r
 }
 
