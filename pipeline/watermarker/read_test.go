@@ -211,7 +211,9 @@ func TestARowTakesTheLaneOfTheReasonForItsRead(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	now := watermark.Mark(keepa.FromTime(r.env.Now()))
-	s := watermark.State{Mark: now - 30, ReadAt: r.env.Now().Add(-time.Hour)}.Owe(watermark.Gap{ID: "g", From: now - 200, To: now - 100})
+	s := watermark.State{
+		Mark: now - 30, ReadAt: r.env.Now().Add(-time.Hour), Gaps: []watermark.Gap{{ID: "g", From: now - 200, To: now - 100}},
+	}
 	if n, _ := r.pass(s).offer(0, r.body(r.rows(5, 150, 100_000)...)); n != 3 {
 		t.Errorf("%d candidates", n)
 	}

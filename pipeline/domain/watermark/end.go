@@ -46,12 +46,12 @@ func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	covered := r.Covered()
 	since := begun.Sub(s.ReadAt)
 	if s.Mark > 0 && !s.ReadAt.IsZero() && since >= p.Window {
-		s = s.owe(&c, Gap{From: s.Mark, To: max(s.Mark, r.Top), Opened: s.ReadAt, RowsEstimate: int(s.PerHour * since.Hours())})
+		s = s.openGap(&c, Gap{From: s.Mark, To: max(s.Mark, r.Top), Opened: s.ReadAt, RowsEstimate: int(s.PerHour * since.Hours())})
 	}
 	was := s.Mark
 	s.Mark = max(s.Mark, r.Top)
 	s = s.fill(r, covered, p, now, &c)
-	s = s.owes(r, covered, was, now, &c)
+	s = s.openGaps(r, covered, was, now, &c)
 	s.Covered = covered.Within(Span{0, r.Top})
 	if r.Total >= 0 {
 		s.Rows = r.Total
@@ -89,11 +89,11 @@ func (s State) ended(r *Read, p Plan, was Mark, now time.Time, c *Change) State 
 	return s
 }
 
-// owe opens a gap with an id derived from it.
-func (s State) owe(c *Change, g Gap) State {
+// openGap opens a gap with an id derived from it.
+func (s State) openGap(c *Change, g Gap) State {
 	g.ID = fmt.Sprintf("%s.%d-%d", s.Read.ID, g.From, g.To)
 	n := len(s.Gaps)
-	if s = s.Owe(g); len(s.Gaps) > n {
+	if s = s.addGap(g); len(s.Gaps) > n {
 		c.Opened = append(c.Opened, g)
 	}
 	return s
@@ -141,9 +141,9 @@ func (s State) shrink(g Gap, rest Spans, c *Change) State {
 			part.RowsEstimate = g.RowsEstimate // its depth is unknown, so its rows cannot be divided
 		}
 		if i == 0 {
-			s = s.Owe(part)
+			s = s.addGap(part)
 		} else {
-			s = s.owe(c, part)
+			s = s.openGap(c, part)
 		}
 	}
 	return s
@@ -154,8 +154,8 @@ func from(m Span) Mark {
 	return max(0, m.Lo-1)
 }
 
-// owes opens the gaps of this read: everything that it had to see, does not prove to have seen, and was not owed yet.
-func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
+// openGaps opens the gaps of this read: all that it had to see, does not prove to have seen, and was not owed yet.
+func (s State) openGaps(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
 	need := Span{was + 1, s.Mark}
 	if was == 0 || r.Sweep && r.Done {
 		need.Lo = Begin
@@ -172,7 +172,7 @@ func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) 
 		case m.Lo <= 0:
 			g.RowsEstimate = r.within(m)
 		}
-		s = s.owe(c, g)
+		s = s.openGap(c, g)
 	}
 	return s
 }

@@ -247,7 +247,7 @@ func TestAListThatCountsTooManyIsReadTwiceOnlyOnce(t *testing.T) {
 
 func TestAQueryThatChangedIsReadFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := state().Owe(Gap{ID: "g", From: 1, To: 9})
+	s := state().addGap(Gap{ID: "g", From: 1, To: 9})
 	if next := s.Begin("q@2", 1, DefaultPlan(), t0); next.Mark != 0 || len(next.Gaps) != 0 || !next.Read.Sweep {
 		t.Errorf("%+v", next)
 	}

@@ -431,7 +431,7 @@ func TestARowTakesTheLaneOfTheReasonForItsReadAndIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	now := Mark(keepa.FromTime(t0))
-	w.state = w.state.Owe(Gap{ID: "g", From: now - 150, To: now - 120})
+	w.state = w.state.addGap(Gap{ID: "g", From: now - 150, To: now - 120})
 	w.state.LastSweep = time.Time{} // so that what is old is the backfill
 	w.state.Mark = now - 50
 	at := func(age Mark) Row { return Row{ASIN: fmt.Sprintf("C%09d", age), At: now - age} }

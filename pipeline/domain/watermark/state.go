@@ -88,8 +88,8 @@ func (s State) Owes(m Mark) bool {
 	return slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.span().Has(m) })
 }
 
-// Owe opens a gap. It is idempotent by id, and ignores an empty gap.
-func (s State) Owe(g Gap) State {
+// addGap adds a gap to those that are owed. It is idempotent by id, and ignores an empty gap.
+func (s State) addGap(g Gap) State {
 	if g.From >= g.To || slices.ContainsFunc(s.Gaps, func(h Gap) bool { return h.ID == g.ID }) {
 		return s
 	}
