@@ -158,7 +158,7 @@ func from(m Span) Mark {
 func (s State) openGaps(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
 	need := Span{was + 1, s.Mark}
 	if was == 0 || r.Sweep && r.Done {
-		need.Lo = Begin
+		need.Lo = MinMark
 	}
 	known := covered
 	for _, g := range s.Gaps {
@@ -179,7 +179,7 @@ func (s State) openGaps(r *Read, covered Spans, was Mark, now time.Time, c *Chan
 
 // within estimates how many rows lie in a span that was not covered, from the density of the covered rows.
 func (r *Read) within(m Span) int {
-	oldest := End
+	oldest := MaxMark
 	for _, p := range r.shown {
 		oldest = min(oldest, p.oldest)
 	}

@@ -78,7 +78,7 @@ func Newest(rows []Mark, keepaNow Mark) Mark {
 // span returns the minutes that a gap owes.
 func (g Gap) span() Span {
 	if g.From <= 0 {
-		return Span{Begin, g.To}
+		return Span{MinMark, g.To}
 	}
 	return Span{g.From + 1, g.To}
 }
