@@ -125,7 +125,7 @@ func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) 
 		}
 		facts[i] = f
 	}
-	same := s.Decides()
+	same := s.HoldRules()
 	for i := range facts {
 		f := &facts[i]
 		if f.Judge = s.Judge; !same && f.Err == nil && f.Product.ID != "" {

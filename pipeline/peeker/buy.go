@@ -36,7 +36,7 @@ type fact struct {
 func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
 	facts, err := s.collect(ctx, units)
 	if err == nil {
-		s.Decides()
+		s.HoldRules()
 		for i := range facts {
 			facts[i].Judge = s.Judge
 		}
