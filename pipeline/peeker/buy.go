@@ -204,7 +204,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 		return errors.Join(worker.KeepFailed(ctx, s.bus, bought, err), s.CallFailed(ctx, err))
 	}
 	s.status.Paid(answer.Consumed)
-	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
+	keep, at := s.assign(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
 	// The paid answer is only in memory, so it is stored before
 	// anything interprets it. A crash on the next line buys it again.
 	kept, err := bought.Keep(ctx, s.bus, keep)
@@ -219,8 +219,8 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 	return s.End(ctx, answer)
 }
 
-// sort assigns the parts of an answer to ASINs for storage, and marks the units for which there is none.
-func (s *step) sort(
+// assign gives the parts of an answer to ASINs for storage, and marks the units for which there is none.
+func (s *step) assign(
 	units []worker.Unit, buy []int, facts []fact, bought *worker.Purchase, all keepa.Elements, wanted []string,
 ) ([]responses.Answer, map[string]int) {
 	found, extra := all.For(wanted)
