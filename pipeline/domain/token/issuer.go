@@ -84,8 +84,8 @@ type (
 	WishRead struct{ Mode, Policy []byte }
 	// DemandRead carries what waits.
 	DemandRead struct {
-		Lanes map[pipeline.Stage]Lane // of the stages that work on products
-		Polls []time.Time             // when each query wants its next page, pipeline time
+		Backlogs map[pipeline.Stage]Backlog // of the stages that work on products
+		Polls    []time.Time                // when each query wants its next page, pipeline time
 	}
 	// Spend plans what is issued.
 	Spend struct{}

@@ -150,13 +150,13 @@ func TestNothingIsIssuedWhileTheOperatorPauses(t *testing.T) {
 		d.answer = reading(100, 5)
 		d.turn(nil)
 		d.step(WishRead{Mode: []byte(wish)})
-		d.step(DemandRead{Lanes: commits})
+		d.step(DemandRead{Backlogs: commits})
 		d.step(Spend{})
 		if got := d.grants[pipeline.StageCommitter].Issued; got != 0 {
 			t.Errorf("%s: %d tokens were issued", wish, got)
 		}
 		d.step(WishRead{})
-		d.step(DemandRead{Lanes: commits})
+		d.step(DemandRead{Backlogs: commits})
 		d.step(Spend{})
 		if got := d.grants[pipeline.StageCommitter].Issued; got == 0 {
 			t.Errorf("after %s nothing is issued", wish)
@@ -236,7 +236,7 @@ func TestWhatDiscoveryUsedBeforeItsBooksWereOpenedIsNotHeldAgainstIt(t *testing.
 	d.answer = reading(50, 5)
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
-	d.step(DemandRead{Lanes: map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}}, Polls: []time.Time{t0}})
+	d.step(DemandRead{Backlogs: map[pipeline.Stage]Backlog{pipeline.StagePeeker: {Pending: 99}}, Polls: []time.Time{t0}})
 	d.step(Spend{})
 	if got := d.grants[pipeline.StageWatermarker].Credit(); got != PricePage {
 		t.Errorf("%d issued for a page that is due beside peeks, want %d: the balance was lost, and its %d are years old", got, PricePage, long)
