@@ -99,7 +99,7 @@ func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
 	if before.Mode == Recharge && i.Phase.EndedBy == "deadline" && i.Phase.Mode == Burst {
 		i.question.wanted = true // the balance is lower than projected
 	}
-	shares, p := i.effectiveShares(), i.Position
+	shares, p := i.effectiveShares(), i.PlanInput
 	p.Grants = maps.Clone(p.Grants) // what is taken from one stage is free for the next
 	var out []Effect
 	for _, stage := range pipeline.Stages() {
@@ -128,10 +128,10 @@ func (i Issuer) spend(now time.Time) (Issuer, []Effect) {
 	i.Base = maps.Clone(i.Base)
 	for _, stage := range pipeline.Stages() {
 		if i.Demand[stage].Tokens == 0 && i.Grants[stage].Held() == 0 {
-			i.Base[stage] = shares.Level(i.Position, stage)
+			i.Base[stage] = shares.Level(i.PlanInput, stage)
 		}
 	}
-	plan, wait, need := shares.Plan(i.Position, now)
+	plan, wait, need := shares.Plan(i.PlanInput, now)
 	i.Saving, i.Need = wait, need
 	var out []Effect
 	for _, stage := range pipeline.Stages() {

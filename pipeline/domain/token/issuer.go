@@ -35,7 +35,7 @@ type Setup struct {
 //	Write    Written                  written again; a successor starts from the stored one
 type Issuer struct {
 	Setup
-	Position
+	PlanInput
 
 	Epoch   uint64
 	Wish    Wish   // the operator's last valid mode
@@ -168,7 +168,7 @@ func Succession(last Balance, now time.Time) Balance {
 func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Issuer, []Effect) {
 	i := Issuer{
 		Setup: s, Epoch: b.Epoch, Wish: b.Wish, Rules: b.Rules, Phase: b.Phase, Books: b.Books,
-		Position: Position{
+		PlanInput: PlanInput{
 			Grants: grants, Base: map[pipeline.Stage]int{},
 			Opened: b.Books.Opened, Start: b.Books.Start, Listed: b.Books.Listed, Issued: b.Books.Issued,
 		},
@@ -267,7 +267,7 @@ func (i Issuer) onSwapped(e Swapped, now time.Time) (Issuer, []Effect) {
 		if e.Grant.Issued == before.Issued {
 			return i, nil
 		}
-		i.Position.Issued, i.Books.Issued = now, now
+		i.PlanInput.Issued, i.Books.Issued = now, now
 		return i, []Effect{Append{i.line(
 			pipeline.Entry{Event: pipeline.EventIssue, Stage: stage, Tokens: c.Tokens, At: now},
 			"issue:%d:%s:%d", i.Epoch, stage, e.Grant.Issued)}}

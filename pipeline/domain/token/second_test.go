@@ -193,7 +193,7 @@ func TestSavingForAnExpensiveStepEndsWithPatience(t *testing.T) {
 	t.Parallel()
 	plan := func(after time.Duration) (map[pipeline.Stage]int, pipeline.Stage) {
 		now := t0.Add(after)
-		p := Position{
+		p := PlanInput{
 			Bucket: Bucket{}.Probed(pipeline.Reading{TS: 1, Left: 5, Rate: 1, RefillInMS: 60000}, now), Opened: t0, Start: 1000,
 			Grants: map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 900, Claimed: 900, Settled: 900}},
 			Demand: map[pipeline.Stage]Demand{
@@ -214,7 +214,7 @@ func TestSavingForAnExpensiveStepEndsWithPatience(t *testing.T) {
 func TestDiscoveryLeavesTheRestOfTheIncomeToTheOthers(t *testing.T) {
 	t.Parallel()
 	now := t0.Add(time.Minute)
-	p := Position{
+	p := PlanInput{
 		Bucket: Bucket{}.Probed(pipeline.Reading{TS: 1, Left: 50, Rate: 5, RefillInMS: 60000}, now), Opened: t0,
 		Demand: map[pipeline.Stage]Demand{
 			pipeline.StageWatermarker: {Tokens: PricePage, Step: PricePage}, pipeline.StagePeeker: {Tokens: 5, Step: PricePeek},
@@ -245,7 +245,7 @@ func TestWhatDiscoveryUsedBeforeItsBooksWereOpenedIsNotHeldAgainstIt(t *testing.
 
 func TestAnIdleStageReturnsLevelWithTheBusyOneThatUsedLeast(t *testing.T) {
 	t.Parallel()
-	p := Position{
+	p := PlanInput{
 		Grants: map[pipeline.Stage]Grant{pipeline.StageWatermarker: {Settled: 50}, pipeline.StagePeeker: {Settled: 300}},
 		Demand: map[pipeline.Stage]Demand{pipeline.StageWatermarker: {Tokens: 5, Step: 5}, pipeline.StagePeeker: {Tokens: 1, Step: 1}},
 	}

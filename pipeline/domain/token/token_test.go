@@ -307,7 +307,7 @@ func TestAPolicyIsRefusedForTheSameReasonEachTime(t *testing.T) {
 
 func TestAStepThatFallsDueDoesNotTakeWhatWasSaved(t *testing.T) {
 	t.Parallel()
-	p := Position{
+	p := PlanInput{
 		Bucket: at(10, 5, time.Minute), Start: 1000, Opened: t0,
 		Grants: map[pipeline.Stage]Grant{pipeline.StageCommitter: {Issued: 130, Claimed: 130, Settled: 130}},
 		Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: PriceCommit, Step: PriceCommit}},
@@ -358,7 +358,7 @@ func TestTheOperatorsCeilingIsReservedAndLiftsAStop(t *testing.T) {
 func TestAnIdleStageIsForgivenToTheLevelAndNotATokenFurther(t *testing.T) {
 	shares := DefaultShares()
 	for used := range 61 {
-		p := Position{
+		p := PlanInput{
 			Grants: map[pipeline.Stage]Grant{pipeline.StageCommitter: {Settled: used}, pipeline.StageWatermarker: {}},
 			Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: 26, Step: 13}},
 			Base:   map[pipeline.Stage]int{},
