@@ -166,7 +166,7 @@ func TestNothingIsIssuedWhileTheOperatorPauses(t *testing.T) {
 
 func TestAStoredPauseKeepsWhatCanBeAndLosesWhatCannot(t *testing.T) {
 	t.Parallel()
-	h, low := Heartbeat{}, View{Bucket: at(15, 5, time.Minute), Claimed: 5}
+	h, low := RechargePolicy{}, View{Bucket: at(15, 5, time.Minute), Claimed: 5}
 	p := h.Next(Phase{Mode: Recharge, Target: 280, Deadline: t0.Add(100 * time.Hour)}, low, t0)
 	if p.Mode != Recharge || p.Deadline != t0.Add(time.Hour) {
 		t.Errorf("a deadline that is four days away: %+v", p)

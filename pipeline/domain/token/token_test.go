@@ -215,7 +215,7 @@ func TestAClaimThatIsGivenUpAlwaysReplacesTheSameOne(t *testing.T) {
 
 func TestAPauseEndsAtItsTargetOrItsDeadline(t *testing.T) {
 	t.Parallel()
-	h := Heartbeat{}
+	h := RechargePolicy{}
 	phase := h.Next(Phase{}, View{Bucket: at(200, 5, time.Minute)}, t0)
 	if phase.Mode != Burst {
 		t.Fatalf("begins in %s", phase.Mode)
@@ -259,7 +259,7 @@ func TestAnImpossiblePhaseStillEnds(t *testing.T) {
 		}
 		now := t0
 		for range 61 {
-			if p = (Heartbeat{}).Next(p, View{Bucket: b, Waiting: true, Claimed: p.Claimed}, now); p.Mode == Burst {
+			if p = (RechargePolicy{}).Next(p, View{Bucket: b, Waiting: true, Claimed: p.Claimed}, now); p.Mode == Burst {
 				return
 			}
 			now = now.Add(time.Minute)
