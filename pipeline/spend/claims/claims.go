@@ -201,7 +201,7 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 	if wish != token.Run {
 		return nil, ErrHeld
 	}
-	mark := trace.Begin(ctx, "claim") // recorded only if it succeeds
+	span := trace.Begin(ctx, "claim") // recorded only if it succeeds
 	c := &Claim{
 		p: p, id: fmt.Sprintf("%s.%d", p.worker, p.seq.Add(1)), n: n, kind: kind, items: items,
 		deadline: process.MachineNow().Add(token.Life(p.env.Clock.Machine)), // measured from before the write: early, never late
@@ -223,8 +223,8 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("claim %d tokens: %w", n, err), c.undo(ctx))
 	}
-	mark.Number("ratchet.tokens", c.n)
-	mark.End()
+	span.Number("ratchet.tokens", c.n)
+	span.End()
 	return c, nil
 }
 
