@@ -258,7 +258,13 @@ func (c *Claim) StartBy() time.Time {
 // Close ends the claim at its real price. The ledger's line is stored first, under the claim's ID:
 // a crash in between leaves an open claim that tokend reaps, never a spent token without a line.
 func (c *Claim) Close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	return c.close(ctx, consumed, r)
+	e := c.entry(pipeline.EventClose, consumed)
+	e.API = r
+	result := answered
+	if consumed == 0 && r == nil {
+		result = "" // no call was made
+	}
+	return c.end(ctx, result, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
 // CloseFailed ends a claim whose call returned no answer and whose price is known.
@@ -274,16 +280,6 @@ func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 	e := c.entry(pipeline.EventClose, 0)
 	e.Note = token.NoteUnknown + ": " + note
 	return c.end(ctx, "unknown", e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
-}
-
-func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	e := c.entry(pipeline.EventClose, consumed)
-	e.API = r
-	result := answered
-	if consumed == 0 && r == nil {
-		result = "" // no call was made
-	}
-	return c.end(ctx, result, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
 // end writes the ledger's line and then the grant; both may be
