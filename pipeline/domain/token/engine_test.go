@@ -356,7 +356,7 @@ func (e *Engine) Take(s pipeline.Stage) (id string, ok bool) {
 	}
 	e.ids++
 	id = fmt.Sprintf("%s.%d", s, e.ids)
-	n := token.StepOf(s)
+	n := token.Price(token.KindOf(s))
 	g, err := e.Grants[s].Take(id, token.Hold{N: n, Kind: token.KindOf(s), Items: 1})
 	if err != nil {
 		return "", false

@@ -164,7 +164,7 @@ func ParseRules(raw []byte) (Rules, error) {
 	}
 	for _, stage := range slices.Sorted(maps.Keys(r.Weights)) { // the same text for the same value
 		w := r.Weights[stage]
-		if StepOf(stage) == 0 {
+		if Price(KindOf(stage)) == 0 {
 			errs = append(errs, fmt.Errorf("policy: weights: want watermarker, peeker or committer, got %q", stage))
 		}
 		if w < 1 || w > 1000 {

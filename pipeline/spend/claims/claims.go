@@ -58,17 +58,12 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 		return nil, fmt.Errorf("listen to the grant of %s: %w", stage, err)
 	}
 	context.AfterFunc(ctx, stop)
-	s.count(buys[stage], answered, 0, 0)
+	s.count(token.KindOf(stage), answered, 0, 0)
 	return s, nil
 }
 
 // answered is the result of a call that was.
 const answered = "answered"
-
-// buys is what each stage calls Keepa for.
-var buys = map[pipeline.Stage]pipeline.Kind{
-	pipeline.StageWatermarker: pipeline.KindDeals, pipeline.StagePeeker: pipeline.KindPeek, pipeline.StageCommitter: pipeline.KindCommit,
-}
 
 // count adds calls and tokens to the metrics. With none it begins their series: Prometheus
 // sees an increase only in a series that it has seen before.
