@@ -15,6 +15,7 @@ import (
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/text/foreign"
 	"ratchet/pipeline/worker"
@@ -161,12 +162,7 @@ func (t *turn) claimPage(ctx context.Context) (watermark.Event, error) {
 
 // append adds a line to the ledger.
 func (t *turn) append(ctx context.Context, l token.Line) error {
-	l.Entry.Plan = t.w.bus.Plan()
-	m, err := bus.Encode(l.Entry.Subject(), pipeline.SchemaLedger, t.w.bus.Own(l.ID), "", l.Entry)
-	if err != nil {
-		return err
-	}
-	if _, err := t.w.bus.Publish(ctx, m); err != nil {
+	if err := messages.AppendLine(ctx, t.w.bus, l); err != nil {
 		return err
 	}
 	if e := l.Entry.Event; e == pipeline.EventGapOpened || e == pipeline.EventGapFilled || e == pipeline.EventGapExpired {
