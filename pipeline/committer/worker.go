@@ -177,7 +177,7 @@ func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, er
 }
 
 // life is the lifetime of our orders, which ends with the claim.
-func (s *step) life() time.Duration { return -process.MachineSince(s.Claim.Deadline()) }
+func (s *step) life() time.Duration { return process.MachineUntil(s.Claim.Deadline()) }
 
 // limit is the maximum age of another work's answer: a refresh needs a
 // newer one, and an answer from before the price began does not contain it.

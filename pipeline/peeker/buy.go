@@ -133,7 +133,7 @@ func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missi
 		}
 		byASIN[asin] = append(byASIN[asin], i)
 	}
-	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(s.Claim.Deadline()))
+	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, process.MachineUntil(s.Claim.Deadline()))
 	if err != nil {
 		return errors.Join(err, s.Close(ctx, 0, nil))
 	}

@@ -42,7 +42,7 @@ func (b *Breaker) HalfOpen() bool {
 func (b *Breaker) Failed(env process.Env) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if rest := -process.MachineSince(b.until); rest > 0 {
+	if rest := process.MachineUntil(b.until); rest > 0 {
 		return env.Clock.Pipeline(rest)
 	}
 	wait := time.Duration(1<<min(b.broken, 5)) * 10 * time.Second
