@@ -92,13 +92,18 @@ func (b Backlog) waiting(claimed int, since, machine time.Time) (int, time.Time)
 	return b.Pending + surplus, since
 }
 
-// restrain applies the policy and takes back credit that is not needed or not covered by the balance.
-func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
+// applyPolicy returns the issuer in the phase that the policy chooses.
+func (i Issuer) applyPolicy(now time.Time) Issuer {
 	before := i.Phase
 	i.Phase = i.Rules.Choose().Next(before, View{Bucket: i.Bucket, Claimed: i.Claimed(), Waiting: i.Waiting()}, now)
 	if before.Mode == Recharge && i.Phase.EndedBy == "deadline" && i.Phase.Mode == Burst {
 		i.question.wanted = true // the balance is lower than projected
 	}
+	return i
+}
+
+// revokeExcess takes back credit that is not needed or not covered by the balance.
+func (i Issuer) revokeExcess(now time.Time) []Effect {
 	shares, p := i.effectiveShares(), i.PlanInput
 	p.Grants = maps.Clone(p.Grants) // what is taken from one stage is free for the next
 	var out []Effect
@@ -112,7 +117,7 @@ func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
 		out = append(out, Swap{Stage: stage, Change: c})
 		p.Grants[stage], _, _ = c.Apply(g)
 	}
-	return i, out
+	return out
 }
 
 // spends reports whether anything may be issued.

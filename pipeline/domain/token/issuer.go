@@ -197,7 +197,8 @@ func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 	case WishRead:
 		return i.onWishRead(e)
 	case DemandRead:
-		return i.onDemandRead(e, m).restrain(m.Now)
+		i = i.onDemandRead(e, m).applyPolicy(m.Now)
+		return i, i.revokeExcess(m.Now)
 	case Spend:
 		return i.spend(m.Now)
 	case Publish:
