@@ -168,8 +168,9 @@ func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 
 // stored returns the full record that serves the work without a call; nil without one.
 func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, error) {
-	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
-	found, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, s.env.Now())
+	now := s.env.Now()
+	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: u.Limit(s.cfg.Fresh, now)}
+	found, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, now)
 	if err != nil {
 		return nil, err
 	}
@@ -178,15 +179,6 @@ func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, er
 
 // life is the lifetime of our orders, which ends with the claim.
 func (s *step) life() time.Duration { return process.MachineUntil(s.Claim.Deadline()) }
-
-// limit is the maximum age of another work's answer: a refresh needs a
-// newer one, and an answer from before the price began does not contain it.
-func (s *step) limit(u worker.Unit) time.Duration {
-	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
-		return 0
-	}
-	return max(0, min(s.cfg.Fresh, s.env.Now().Sub(u.Row.CreationDate.Time())))
-}
 
 // buy requests the full record from Keepa, unless this work was paid for as often as allowed.
 func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {

@@ -85,12 +85,12 @@ func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error)
 
 // serve fills in the facts for which stored answers serve and returns the other units.
 func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
-	wants := make([]responses.Want, len(of))
+	wants, now := make([]responses.Want, len(of)), s.env.Now()
 	for k, i := range of {
 		u := units[i]
-		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
+		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: u.Limit(s.cfg.Fresh, now)}
 	}
-	stored, err := responses.Serving(ctx, s.bus, domain, pipeline.KindPeek, wants, s.env.Now())
+	stored, err := responses.Serving(ctx, s.bus, domain, pipeline.KindPeek, wants, now)
 	if err != nil {
 		return nil, err
 	}
@@ -103,22 +103,6 @@ func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []
 		facts[i].Answer = *stored[k]
 	}
 	return missing, nil
-}
-
-// limit is the maximum age of another work's answer: a refresh needs a newer one.
-func (s *step) limit(u worker.Unit) time.Duration {
-	if u.Survivor.Pay {
-		return 0
-	}
-	switch u.Survivor.Source {
-	case pipeline.SourceRefresh, pipeline.SourceRepair:
-		return 0
-	case pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill, pipeline.SourceRetry:
-		// An answer does not contain a price that began after it.
-		began := u.Row.CreationDate.Time()
-		return max(0, min(s.cfg.Fresh, s.env.Now().Sub(began)))
-	}
-	return 0
 }
 
 // order announces which ASINs are about to be bought, looks them up once

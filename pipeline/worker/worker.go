@@ -38,6 +38,15 @@ type Unit struct {
 // Identity returns the identity of what is being decided.
 func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 
+// Limit returns the maximum age of another work's answer: a refresh needs a newer one, and an answer from before the
+// price began does not contain it. It is at most fresh.
+func (u Unit) Limit(fresh time.Duration, now time.Time) time.Duration {
+	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
+		return 0
+	}
+	return max(0, min(fresh, now.Sub(u.Row.CreationDate.Time())))
+}
+
 // Read decodes a candidate or a survivor.
 func Read(schema string) func(loop.Item) (Unit, error) {
 	return func(it loop.Item) (Unit, error) {
