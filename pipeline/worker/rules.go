@@ -40,8 +40,8 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // Rules are the current rules in a daemon: its own, until the operator applies others (CONFIG), which take
 // precedence. If applied rules are unreadable, or the daemon rejects them, the last valid rules remain.
 //
-// Rules become current once everything that the ones before decided is stored: the heartbeat names a version only
-// then, so that a process which decides the stored deals again after it finds all of them.
+// New rules take effect after everything decided by the old ones is stored. Only then does the heartbeat name the new
+// version, so a process that re-decides stored deals after that finds them all.
 type Rules struct {
 	own     *verdict.Judge
 	status  *Status

@@ -99,8 +99,8 @@ func (s State) openGap(c *Change, g Gap) State {
 	return s
 }
 
-// fill removes covered spans from the gaps. Of a gap older than rows stay listed some rows have
-// left, so a completed read ends it. What it did not cover even then is left to a sweep.
+// fill removes covered spans from the gaps. Some rows of a gap older than p.Window have left the list, so a completed
+// read closes it; what it did not cover is left to a sweep.
 func (s State) fill(r *Read, covered Spans, p Plan, now time.Time, c *Change) State {
 	owed := s.Gaps
 	s.Gaps = nil

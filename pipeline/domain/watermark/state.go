@@ -1,5 +1,4 @@
-// Package watermark is the ledger of the deal list: how far it was
-// read, what is still owed, and when to look again. It is pure.
+// Package watermark tracks how far the deal list was read, what is still owed, and when to read again. It is pure.
 //
 // Four laws hold. A mark never goes back, never passes what was seen, and never lies in the future of
 // Keepa's own clock. Coverage is idempotent, commutative and associative. What a read did not prove to
