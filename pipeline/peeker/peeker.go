@@ -2,7 +2,7 @@
 // and lets the good ones through.
 //
 //	CANDIDATES ─glance─▶ survivor.*.glance.SOURCE ─peek-SOURCE─▶ survivor.*.peek.TIER
-//	     │  0 tokens: the row, and memory          │ claim, stored answers, one call
+//	     │  0 tokens: the row, and SEEN            │ claim, stored answers, one call
 //	     └──────▶ verdict.*.glance.*               └──────▶ verdict.*.peek.*
 //
 // The glance loop takes no claim and never waits for tokens. The peek loop claims first and takes at

@@ -76,8 +76,7 @@ func AddQueries(ctx context.Context, b *bus.Bus, units []Unit) error {
 	return nil
 }
 
-// Effect is the effect of a look, applied in this order: messages,
-// then the memory of decisions, then the heartbeat's counters.
+// Effect is the effect of a look, applied in this order: messages, then SEEN, then the heartbeat's counters.
 type Effect struct {
 	Messages []bus.Message
 	ID       pipeline.Identity
@@ -88,7 +87,7 @@ type Effect struct {
 	Changed []*keepa.TypeError // fields of the answer with an unexpected type
 }
 
-// Apply publishes every message and then remembers every final decision.
+// Apply publishes every message and then stores every final decision in SEEN.
 func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	return func(ctx context.Context, all []Effect) error {
 		var ms []bus.Message
@@ -139,7 +138,7 @@ func (p *Status) made(log *slog.Logger, e Effect) {
 	p.Decided(e.WorkID)
 }
 
-// SeenOf returns what is remembered of a final verdict; nil if it is not final.
+// SeenOf returns what SEEN holds of a final verdict; nil if it is not final.
 func SeenOf(v pipeline.Verdict) *pipeline.Seen {
 	if !v.Outcome.Final() {
 		return nil
@@ -150,7 +149,7 @@ func SeenOf(v pipeline.Verdict) *pipeline.Seen {
 }
 
 // Conclude returns the effect of a live decision: the survivor or the deal, then the verdict, then
-// the memory, so that a reader of the verdict finds its consequence. lane is where a survivor goes.
+// SEEN, so that a reader of the verdict finds its consequence. lane is where a survivor goes.
 func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 	e := Effect{ID: v.Identity, Seen: SeenOf(v), WorkID: u.ID, Verdict: v}
 	switch {
