@@ -84,8 +84,9 @@ func usersSQL() string {
 	var b strings.Builder
 	b.WriteString(`-- Written by docs/roles_test.go from pipeline/platform/roles; change that and run ` + "`make golden`" + `.
 --
--- The users of a ClickHouse server of your own, with the least rights. Run it once as an administrator,
--- with passwords of yours: clickhouse-client --param_writer=… --param_reader=… --param_migrator=… --queries-file users.sql
+-- The users of a ClickHouse server of your own, with the least rights. Run it once as an administrator, with
+-- passwords of yours:
+--   clickhouse-client --param_writer=… --param_reader=… --param_migrator=… --queries-file users.sql
 -- compose.yaml takes the same from users.xml.
 `)
 	for _, r := range roles.Rights() {

@@ -91,7 +91,7 @@ func (c doctorCmd) disk(context.Context) (string, error) {
 			break
 		}
 		if !errors.Is(err, unix.ENOENT) || at == filepath.Dir(at) {
-			return "", fmt.Errorf("look at %s: %w; choose another directory with --data", at, err)
+			return "", fmt.Errorf("inspect %s: %w; choose another directory with --data", at, err)
 		}
 	}
 	free := fs.Bavail * uint64(fs.Bsize)
@@ -180,7 +180,7 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 	asked := time.Now()
 	r, err := g.Token(ctx)
 	if err != nil {
-		return "", fmt.Errorf("%w; look at the network, at KEEPA_API_KEY, and at KEEPA_URL if it is set", err)
+		return "", fmt.Errorf("%w; check the network, KEEPA_API_KEY, and KEEPA_URL if it is set", err)
 	}
 	if why := token.Starved(r); why != "" {
 		return "", errors.New(why)

@@ -71,12 +71,12 @@ func (c doctorCmd) versions(ctx context.Context, a *app) (string, error) {
 		if len(of) == 1 && of[a.env.Version] != nil {
 			return "all that runs is of this build", nil
 		}
-		var says []string
+		var builds []string
 		for build, daemons := range of {
-			says = append(says, fmt.Sprintf("%s of %s", strings.Join(daemons, ", "), build))
+			builds = append(builds, fmt.Sprintf("%s of %s", strings.Join(daemons, ", "), build))
 		}
-		slices.Sort(says)
-		return "", fmt.Errorf("different builds run: %s, and this command is of %s; install one everywhere and restart the others", strings.Join(says, "; "), a.env.Version)
+		slices.Sort(builds)
+		return "", fmt.Errorf("different builds run: %s, and this command is of %s; install one everywhere and restart the others", strings.Join(builds, "; "), a.env.Version)
 	})
 }
 
@@ -138,11 +138,11 @@ func (c doctorCmd) clock(ctx context.Context, a *app) (string, error) {
 
 // offset judges how far Keepa's clock is ahead of ours.
 func offset(ahead time.Duration) (string, error) {
-	says := fmt.Sprintf("Keepa's clock is %s ahead of ours", ahead.Round(100*time.Millisecond))
+	text := fmt.Sprintf("Keepa's clock is %s ahead of ours", ahead.Round(100*time.Millisecond))
 	if ahead.Abs() > mostOffset {
-		return "", fmt.Errorf("%s, want at most %s: let this machine set its clock by NTP (timedatectl set-ntp true)", says, mostOffset)
+		return "", fmt.Errorf("%s, want at most %s: let this machine set its clock by NTP (timedatectl set-ntp true)", text, mostOffset)
 	}
-	return says, nil
+	return text, nil
 }
 
 // ports judges whether `up` can listen where it would.

@@ -17,7 +17,7 @@ import (
 type forecastCmd struct {
 	natsFlags `embed:""`
 	Since     span    `help:"Measure this much of your own history, pipeline time." default:"28d" placeholder:"D"`
-	Price     float64 `help:"What the next plan costs more than yours, a month, in the currency of the marketplace: the answer then says whether it pays." placeholder:"N"`
+	Price     float64 `help:"What the next plan costs more than yours, a month, in the currency of the marketplace: the answer then includes whether it pays." placeholder:"N"`
 	Rate      int     `help:"Tokens a minute of a plan to try on a simulated list, instead of your history." placeholder:"N"`
 	Rows      int     `help:"Rows that the simulated list holds at any time." default:"750"`
 	Good      float64 `help:"Share of its books that make a deal." default:"0.05"`

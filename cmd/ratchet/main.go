@@ -152,12 +152,12 @@ func runIn(parent context.Context, args []string, out, errOut io.Writer) int {
 	}
 	ctx, stop := process.SignalContext(parent)
 	defer stop()
-	said := &cli.Fold{To: out, Width: foldsAt(k, out)}
-	if said.Width > 0 {
-		out = said
+	folded := &cli.Fold{To: out, Width: foldsAt(k, out)}
+	if folded.Width > 0 {
+		out = folded
 	}
 	a := &app{ctx: ctx, env: env, out: out, errOut: errOut}
-	err = errors.Join(a.ended(k.Run(a)), said.End())
+	err = errors.Join(a.ended(k.Run(a)), folded.End())
 	if code := process.ExitCode(err); code != process.ExitDone {
 		complaint := &cli.Fold{To: errOut, Width: widthOf(errOut)}
 		fmt.Fprintf(complaint, "ratchet: %v\n", err)

@@ -181,11 +181,11 @@ func (f wishFlags) wish(a *app, mode string) error {
 			if _, err := kv.Put(ctx, pipeline.KeyMode, []byte(mode)); err != nil {
 				return fmt.Errorf("write mode: %w", err)
 			}
-			says := fmt.Sprintf("mode: %s\n", mode)
+			line := fmt.Sprintf("mode: %s\n", mode)
 			if len(plans) > 1 || f.Plan != "" {
-				says = fmt.Sprintf("mode of plan %s: %s\n", p, mode)
+				line = fmt.Sprintf("mode of plan %s: %s\n", p, mode)
 			}
-			if _, err := fmt.Fprint(a.out, says); err != nil {
+			if _, err := fmt.Fprint(a.out, line); err != nil {
 				return err
 			}
 		}

@@ -52,7 +52,7 @@ type tiers struct {
 	turns int
 }
 
-// aging is how many commits of better tiers may precede one of the worst that waits.
+// aging is how often the worst tier is served: every aging-th commit comes from the worst tier that has work.
 const aging = 10
 
 // Run commits survivors until ctx ends.

@@ -179,12 +179,12 @@ func TestACommitAndItsSellerArePaidForOnce(t *testing.T) {
 		t.Errorf("a refresh wants news: paid %d", paid)
 	}
 	again.Survivor.Pay = true
-	if d := other.limit(again); d != 0 {
+	if d := again.Limit(other.cfg.Fresh, other.env.Now()); d != 0 {
 		t.Errorf("the operator wants to pay again, and an answer of %s serves", d)
 	}
 	fresh := s.unit(1, pipeline.SourceLive, pipeline.FirstGeneration)
 	fresh.Row.CreationDate = 0
-	if d := other.limit(fresh); d != other.cfg.Fresh {
+	if d := fresh.Limit(other.cfg.Fresh, other.env.Now()); d != other.cfg.Fresh {
 		t.Errorf("an answer of %s serves an old price, want %s", d, other.cfg.Fresh)
 	}
 }

@@ -39,76 +39,76 @@ type fact struct {
 }
 
 // work commits one survivor after the other until ctx ends.
-func (w *committer) work(ctx context.Context) error {
+func (c *committer) work(ctx context.Context) error {
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
-		Take: w.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decideCommit,
-		Apply: worker.ApplyAndCount(w.bus, w.status, w.env.Log), Postpone: worker.Postpone(w.env, w.status),
+		Take: c.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decideCommit,
+		Apply: worker.ApplyAndCount(c.bus, c.status, c.env.Log), Postpone: worker.Postpone(c.env, c.status),
 		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
-			w.status.Count("dead", 1)
-			return w.bus.DeadLetter(ctx, string(pipeline.StageCommitter), it, reason, cause)
+			c.status.Count("dead", 1)
+			return c.bus.DeadLetter(ctx, string(pipeline.StageCommitter), it, reason, cause)
 		},
-		Progress: func() { w.status.Stepped(loopCommit) },
-		Trace:    w.env.Trace, Name: loopCommit,
-		Now: w.env.Now, Log: w.env.Log, Grace: w.cfg.Grace, Retry: 100 * time.Millisecond,
+		Progress: func() { c.status.Stepped(loopCommit) },
+		Trace:    c.env.Trace, Name: loopCommit,
+		Now: c.env.Now, Log: c.env.Log, Grace: c.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
 }
 
-func (w *committer) step() *step {
-	return &step{committer: w, Step: worker.NewStep(w.env, w.status, &w.breaker, w.rules)}
+func (c *committer) step() *step {
+	return &step{committer: c, Step: worker.NewStep(c.env, c.status, &c.breaker, c.rules)}
 }
 
 // loopCommit names the committer's loop in its heartbeat.
 const loopCommit = "commit"
 
 // take claims the highest price of one commit and then takes one survivor.
-func (w *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
-	w.taking.Lock() // also while it waits; a stop ends the wait
-	unlock := w.taking.Unlock
+func (c *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fact], err error) {
+	c.taking.Lock() // also while it waits; a stop ends the wait
+	unlock := c.taking.Unlock
 	defer func() { unlock() }()
-	if w.breaker.Open() {
-		w.waiter.ForBreaker(ctx)
+	if c.breaker.Open() {
+		c.waiter.ForBreaker(ctx)
 		return batch, nil
 	}
-	backlogs, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
+	backlogs, err := c.bus.Backlogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return batch, err
 	}
-	tier, waits := w.tiers.next(func(t pipeline.Tier) bool {
-		return w.waiter.Returns.Available(w.env, w.durable(t), backlogs[w.durable(t)]) > 0
+	tier, waits := c.tiers.next(func(t pipeline.Tier) bool {
+		return c.waiter.Returns.Available(c.env, c.durable(t), backlogs[c.durable(t)]) > 0
 	})
-	wish, err := w.spender.Wish(ctx)
+	wish, err := c.spender.Wish(ctx)
 	if err != nil {
 		return batch, err
 	}
 	if !waits {
 		// Work that a failed call returned is still waiting.
-		w.status.Observe(loopCommit, stall.Observation{Work: w.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
-		w.waiter.ForWork(ctx)
+		c.status.Observe(loopCommit, stall.Observation{Work: c.breaker.HalfOpen(), Tokens: true, Wish: wish == token.Run})
+		c.waiter.ForWork(ctx)
 		return batch, nil
 	}
-	s := w.step()
+	s := c.step()
 	if wish != token.Nospend {
-		s.Claim, err = w.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
-		w.status.Observe(loopCommit, stall.Observation{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
+		s.Claim, err = c.spender.Claim(ctx, token.PriceCommit, pipeline.KindCommit, 1)
+		c.status.Observe(loopCommit, stall.Observation{Work: true, Tokens: !errors.Is(err, claims.ErrShort), Wish: wish == token.Run})
 		if errors.Is(err, claims.ErrShort) {
-			w.waiter.ForTokens(ctx)
+			c.waiter.ForTokens(ctx)
 			return batch, nil
 		}
 		if err != nil {
 			return batch, err
 		}
 	}
-	w.status.State("working")
+	c.status.State("working")
 	batch.Gather, batch.Release = s.gather, s.Release
-	if s.Claim != nil && w.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
+	if s.Claim != nil && c.breaker.HalfOpen() { // one commit tests whether Keepa answers again: no other begins before it ends
 		unlock = func() {}
 		batch.Release = func(ctx context.Context) {
-			defer w.taking.Unlock()
+			defer c.taking.Unlock()
 			s.Release(ctx)
 		}
 	}
-	batch.Items, err = w.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
-	w.waiter.Returns.Took(w.durable(tier), 1, batch.Items)
+	batch.Items, err = c.inlets[tier].Take(ctx, 1, 200*time.Millisecond)
+	c.waiter.Returns.Took(c.durable(tier), 1, batch.Items)
 	return batch, err
 }
 
@@ -125,7 +125,7 @@ func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) 
 		}
 		facts[i] = f
 	}
-	same := s.Decides()
+	same := s.HoldRules()
 	for i := range facts {
 		f := &facts[i]
 		if f.Judge = s.Judge; !same && f.Err == nil && f.Product.ID != "" {
@@ -168,8 +168,9 @@ func (s *step) fetch(ctx context.Context, u worker.Unit) (fact, error) {
 
 // stored returns the full record that serves the work without a call; nil without one.
 func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, error) {
-	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
-	found, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, s.env.Now())
+	now := s.env.Now()
+	want := responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: u.Limit(s.cfg.Fresh, now)}
+	found, err := responses.Serving(ctx, s.bus, u.Survivor.Domain, pipeline.KindCommit, []responses.Want{want}, now)
 	if err != nil {
 		return nil, err
 	}
@@ -177,16 +178,7 @@ func (s *step) stored(ctx context.Context, u worker.Unit) (*responses.Answer, er
 }
 
 // life is the lifetime of our orders, which ends with the claim.
-func (s *step) life() time.Duration { return -process.MachineSince(s.Claim.Deadline()) }
-
-// limit is the maximum age of another work's answer: a refresh needs a
-// newer one, and an answer from before the price began does not contain it.
-func (s *step) limit(u worker.Unit) time.Duration {
-	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
-		return 0
-	}
-	return max(0, min(s.cfg.Fresh, s.env.Now().Sub(u.Row.CreationDate.Time())))
-}
+func (s *step) life() time.Duration { return process.MachineUntil(s.Claim.Deadline()) }
 
 // buy requests the full record from Keepa, unless this work was paid for as often as allowed.
 func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {

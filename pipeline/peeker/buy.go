@@ -36,7 +36,7 @@ type fact struct {
 func (s *step) gather(ctx context.Context, units []worker.Unit) ([]fact, error) {
 	facts, err := s.collect(ctx, units)
 	if err == nil {
-		s.Decides()
+		s.HoldRules()
 		for i := range facts {
 			facts[i].Judge = s.Judge
 		}
@@ -85,12 +85,12 @@ func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error)
 
 // serve fills in the facts for which stored answers serve and returns the other units.
 func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []int, facts []fact) ([]int, error) {
-	wants := make([]responses.Want, len(of))
+	wants, now := make([]responses.Want, len(of)), s.env.Now()
 	for k, i := range of {
 		u := units[i]
-		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: s.limit(u)}
+		wants[k] = responses.Want{Key: u.Survivor.ASIN, WorkID: u.ID, Also: u.Survivor.AnswersOf, Limit: u.Limit(s.cfg.Fresh, now)}
 	}
-	stored, err := responses.Serving(ctx, s.bus, domain, pipeline.KindPeek, wants, s.env.Now())
+	stored, err := responses.Serving(ctx, s.bus, domain, pipeline.KindPeek, wants, now)
 	if err != nil {
 		return nil, err
 	}
@@ -105,22 +105,6 @@ func (s *step) serve(ctx context.Context, domain int, units []worker.Unit, of []
 	return missing, nil
 }
 
-// limit is the maximum age of another work's answer: a refresh needs a newer one.
-func (s *step) limit(u worker.Unit) time.Duration {
-	if u.Survivor.Pay {
-		return 0
-	}
-	switch u.Survivor.Source {
-	case pipeline.SourceRefresh, pipeline.SourceRepair:
-		return 0
-	case pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill, pipeline.SourceRetry:
-		// An answer does not contain a price that began after it.
-		began := u.Row.CreationDate.Time()
-		return max(0, min(s.cfg.Fresh, s.env.Now().Sub(began)))
-	}
-	return 0
-}
-
 // order announces which ASINs are about to be bought, looks them up once
 // more, since one may have been bought in between, and buys the rest.
 func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missing []int, facts []fact) error {
@@ -133,7 +117,7 @@ func (s *step) order(ctx context.Context, domain int, units []worker.Unit, missi
 		}
 		byASIN[asin] = append(byASIN[asin], i)
 	}
-	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, -process.MachineSince(s.Claim.Deadline()))
+	mine, done, err := responses.Order(ctx, s.bus, domain, pipeline.KindPeek, asins, process.MachineUntil(s.Claim.Deadline()))
 	if err != nil {
 		return errors.Join(err, s.Close(ctx, 0, nil))
 	}
@@ -204,7 +188,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 		return errors.Join(worker.KeepFailed(ctx, s.bus, bought, err), s.CallFailed(ctx, err))
 	}
 	s.status.Paid(answer.Consumed)
-	keep, at := s.sort(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
+	keep, at := s.assign(units, buy, facts, bought, keepa.CutProducts(answer.Body), wanted)
 	// The paid answer is only in memory, so it is stored before
 	// anything interprets it. A crash on the next line buys it again.
 	kept, err := bought.Keep(ctx, s.bus, keep)
@@ -219,8 +203,8 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 	return s.End(ctx, answer)
 }
 
-// sort assigns the parts of an answer to ASINs for storage, and marks the units for which there is none.
-func (s *step) sort(
+// assign gives the parts of an answer to ASINs for storage, and marks the units for which there is none.
+func (s *step) assign(
 	units []worker.Unit, buy []int, facts []fact, bought *worker.Purchase, all keepa.Elements, wanted []string,
 ) ([]responses.Answer, map[string]int) {
 	found, extra := all.For(wanted)

@@ -15,14 +15,14 @@ import (
 	"ratchet/pipeline/worker"
 )
 
-// glanceBatch is how many candidates one step looks at; the memory of decisions is read once for all of them.
+// glanceBatch is how many candidates one step looks at; SEEN is read once for all of them.
 const glanceBatch = 200
 
 // recalled is what a glance knows in addition to the row.
 type recalled struct {
-	Judge  *verdict.Judge
-	Memory pipeline.Seen
-	Known  bool
+	Judge *verdict.Judge
+	Seen  pipeline.Seen
+	Known bool
 }
 
 func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recalled, worker.Effect], error) {
@@ -58,7 +58,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 	}, nil
 }
 
-// recall reads the memory of decisions for all candidates at once.
+// recall reads the earlier decisions about all candidates at once.
 func (p *peeker) recall(ctx context.Context, judge *verdict.Judge, units []worker.Unit) ([]recalled, error) {
 	ids := make([]pipeline.Identity, len(units))
 	for i, u := range units {
@@ -75,7 +75,7 @@ func (p *peeker) recall(ctx context.Context, judge *verdict.Judge, units []worke
 	out := make([]recalled, len(units))
 	for i, id := range ids {
 		m, ok := known[id]
-		out[i] = recalled{Judge: judge, Memory: m, Known: ok}
+		out[i] = recalled{Judge: judge, Seen: m, Known: ok}
 	}
 	return out, nil
 }
@@ -91,7 +91,7 @@ func (g glancer) decide(u worker.Unit, r recalled, now time.Time) loop.Decision[
 	if wait := u.Survivor.NotBefore.Sub(now); wait > 0 {
 		return loop.Decision[worker.Effect]{After: g.clock.Machine(wait)}
 	}
-	if r.Known && r.Memory.Outcome.Final() && once(u.Survivor.Source) {
+	if r.Known && r.Seen.Outcome.Final() && once(u.Survivor.Source) {
 		return loop.Decision[worker.Effect]{Out: []worker.Effect{{}}}
 	}
 	if g.skip {

@@ -58,12 +58,9 @@ func (l *peekLoop) Run(ctx context.Context) error {
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
 		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decidePeek,
 		Apply: l.apply, Postpone: worker.Postpone(l.env, l.status),
-		DeadLetter: func(ctx context.Context, it loop.Item, reason string, cause error) error {
-			l.status.Count("dead", 1)
-			return l.bus.DeadLetter(ctx, string(pipeline.StagePeeker), it, reason, cause)
-		},
-		Progress: func() { l.status.Stepped(loopPeek) },
-		Trace:    l.env.Trace, Name: loopPeek,
+		DeadLetter: l.deadLetter,
+		Progress:   func() { l.status.Stepped(loopPeek) },
+		Trace:      l.env.Trace, Name: loopPeek,
 		Now: l.env.Now, Log: l.env.Log, Grace: l.cfg.Grace, Retry: 100 * time.Millisecond,
 	}.Run(ctx)
 }

@@ -2,11 +2,11 @@
 // and lets the good ones through.
 //
 //	CANDIDATES ─glance─▶ survivor.*.glance.SOURCE ─peek-SOURCE─▶ survivor.*.peek.TIER
-//	     │  0 tokens: the row, and memory          │ claim, stored answers, one call
+//	     │  0 tokens: the row, and SEEN            │ claim, stored answers, one call
 //	     └──────▶ verdict.*.glance.*               └──────▶ verdict.*.peek.*
 //
-// The glance loop takes no claim and never waits for tokens. The peek loop claims
-// first and takes exactly as much work as the claim pays for.
+// The glance loop takes no claim and never waits for tokens. The peek loop claims first and takes at
+// most what the claim pays for; in nospend, and to shed, it takes work without a claim.
 package peeker
 
 import (

@@ -55,60 +55,60 @@ func (p *peeker) newShedder(ctx context.Context) (*shedder, error) {
 
 // check drops what other peekers have taken. Every checkEvery it reads the lines, and draws a further one if more
 // waits than tokens can decide within the patience.
-func (f *shedder) check(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
-	f.prune(backlogs)
-	now := f.env.Now()
-	if !f.checkedAt.IsZero() && now.Sub(f.checkedAt) < checkEvery {
+func (s *shedder) check(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
+	s.prune(backlogs)
+	now := s.env.Now()
+	if !s.checkedAt.IsZero() && now.Sub(s.checkedAt) < checkEvery {
 		return nil
 	}
-	if err := f.readLines(ctx); err != nil {
+	if err := s.readLines(ctx); err != nil {
 		return err
 	}
 	waiting := 0
-	for _, s := range pipeline.Sources() {
-		if once(s) {
-			waiting += backlogs[f.durable(s)].Pending
+	for _, source := range pipeline.Sources() {
+		if once(source) {
+			waiting += backlogs[s.durable(source)].Pending
 		}
 	}
-	means, known, err := f.means(ctx, backlogs)
+	means, known, err := s.means(ctx, backlogs)
 	if err != nil {
 		return err
 	}
-	tooMuch := f.cfg.Shed && known && wish == token.Run && means.Exceeded(waiting)
-	if !tooMuch && len(f.lines.Lines) == 0 {
-		clear(f.lanes)
-		f.scanned, f.checkedAt = 0, now
+	tooMuch := s.cfg.Shed && known && wish == token.Run && means.Exceeded(waiting)
+	if !tooMuch && len(s.lines.Lines) == 0 {
+		clear(s.lanes)
+		s.scanned, s.checkedAt = 0, now
 		return nil
 	}
-	if err := f.scan(ctx, backlogs); err != nil {
+	if err := s.scan(ctx, backlogs); err != nil {
 		return err
 	}
 	if tooMuch {
-		if err := f.draw(ctx, backlogs, means, now); err != nil {
+		if err := s.draw(ctx, backlogs, means, now); err != nil {
 			return err
 		}
 	}
-	f.checkedAt = now
+	s.checkedAt = now
 	return nil
 }
 
-func (f *shedder) readLines(ctx context.Context) error {
-	raw, _, err := f.cell.Read(ctx)
+func (s *shedder) readLines(ctx context.Context) error {
+	raw, _, err := s.cell.Read(ctx)
 	if err != nil {
 		return err
 	}
-	ls, err := bus.Decode[shedding.Lines](f.cell, raw)
-	if f.status.Cell(pipeline.KeyShed, err); err != nil {
+	ls, err := bus.Decode[shedding.Lines](s.cell, raw)
+	if s.status.Cell(pipeline.KeyShed, err); err != nil {
 		return nil // the earlier lines hold; the next one drawn replaces the value
 	}
-	f.lines = ls // none for a deleted key
+	s.lines = ls // none for a deleted key
 	return nil
 }
 
 // means returns what deciding can spend, according to tokend's last balance; false while that is unknown.
-func (f *shedder) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
+func (s *shedder) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
 	var b token.Balance
-	raw, _, err := f.balance.Read(ctx)
+	raw, _, err := s.balance.Read(ctx)
 	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil || b.Rate <= 0 {
 		return shedding.Means{}, false, err
 	}
@@ -121,57 +121,57 @@ func (f *shedder) means(ctx context.Context, backlogs map[string]bus.Backlog) (s
 	}
 	hand := float64(max(0, b.Est))
 	for _, t := range pipeline.Tiers() {
-		l := backlogs[f.bus.Own(pipeline.DurableCommit(t))]
+		l := backlogs[s.bus.Own(pipeline.DurableCommit(t))]
 		hand -= commit * float64(l.Pending+l.Unsettled)
 	}
 	return shedding.Means{
-		PerHour: deciding * 60 * float64(b.Rate), Hand: int(hand), Patience: f.cfg.Patience,
-		Price: shedding.Price(token.PricePeek, commit, f.peeked, f.survived),
+		PerHour: deciding * 60 * float64(b.Rate), Hand: int(hand), Patience: s.cfg.Patience,
+		Price: shedding.Price(token.PricePeek, commit, s.peeked, s.survived),
 	}, true, nil
 }
 
 // scan reads what was added to the lanes since the last scan.
-func (f *shedder) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
+func (s *shedder) scan(ctx context.Context, backlogs map[string]bus.Backlog) error {
 	var subjects []string
 	from := uint64(math.MaxUint64)
-	for _, s := range pipeline.Sources() {
-		if !once(s) {
+	for _, source := range pipeline.Sources() {
+		if !once(source) {
 			continue
 		}
-		subjects = append(subjects, f.bus.Subjects(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, s))...)
-		if l := backlogs[f.durable(s)]; l.Pending > 0 {
+		subjects = append(subjects, s.bus.Subjects(fmt.Sprintf("survivor.%%s.%s.%s.>", pipeline.LookGlance, source))...)
+		if l := backlogs[s.durable(source)]; l.Pending > 0 {
 			from = min(from, l.Delivered+1)
 		}
 	}
 	if from == math.MaxUint64 {
 		return nil // nothing waits
 	}
-	return f.bus.Scan(ctx, pipeline.StreamSurvivors, bus.From{Subjects: subjects, Sequence: max(from, f.scanned+1)}, func(r bus.Read) error {
-		f.scanned = r.Sequence
-		var s struct {
+	return s.bus.Scan(ctx, pipeline.StreamSurvivors, bus.From{Subjects: subjects, Sequence: max(from, s.scanned+1)}, func(r bus.Read) error {
+		s.scanned = r.Sequence
+		var survivor struct {
 			Source pipeline.Source `json:"source"`
 			Cents  *int64          `json:"expected_value_cents"`
 		}
-		if json.Unmarshal(r.Body, &s) == nil && r.Sequence > backlogs[f.durable(s.Source)].Delivered {
-			f.lanes[s.Source] = append(f.lanes[s.Source], shedding.Waiting{Seq: r.Sequence, Cents: s.Cents})
+		if json.Unmarshal(r.Body, &survivor) == nil && r.Sequence > backlogs[s.durable(survivor.Source)].Delivered {
+			s.lanes[survivor.Source] = append(s.lanes[survivor.Source], shedding.Waiting{Seq: r.Sequence, Cents: survivor.Cents})
 		}
 		return nil // the loop makes it a dead letter
 	})
 }
 
 // draw adds a line, which is stored before any peeker applies it.
-func (f *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
+func (s *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
-	for _, s := range pipeline.Sources() {
-		if l := backlogs[f.durable(s)]; once(s) && l.Pending+l.Unsettled > 0 {
+	for _, source := range pipeline.Sources() {
+		if l := backlogs[s.durable(source)]; once(source) && l.Pending+l.Unsettled > 0 {
 			floor = min(floor, l.Settled)
 		}
 	}
 	drawn := false
 	var line shedding.Line
-	ls, err := bus.ChangeOwn(ctx, f.cell, func(ls shedding.Lines) (shedding.Lines, bool, error) {
+	ls, err := bus.ChangeOwn(ctx, s.cell, func(ls shedding.Lines) (shedding.Lines, bool, error) {
 		var waiting []shedding.Waiting
-		for _, lane := range f.lanes {
+		for _, lane := range s.lanes {
 			for _, w := range lane {
 				if _, is := ls.Find(w.Seq, w.Cents); !is {
 					waiting = append(waiting, w)
@@ -186,10 +186,10 @@ func (f *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m s
 	if err != nil {
 		return fmt.Errorf("draw a line through what waits: %w", err)
 	}
-	f.lines = ls
+	s.lines = ls
 	if drawn {
-		f.status.Count("lines", 1)
-		f.env.Log.Warn("more work waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
+		s.status.Count("lines", 1)
+		s.env.Log.Warn("more work waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
 			"decidable", line.Decidable, "below_cents", line.BelowCents, "patience", m.Patience, "price", math.Round(100*m.Price)/100)
 	}
 	return nil
@@ -197,17 +197,17 @@ func (f *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m s
 
 // shed returns a lane whose next work is below a line, and how many
 // consecutive items: they are shed without a claim, whatever the balance.
-func (f *shedder) shed() (pipeline.Source, int) {
-	for _, s := range pipeline.Sources() {
+func (s *shedder) shed() (pipeline.Source, int) {
+	for _, source := range pipeline.Sources() {
 		n := 0
-		for _, w := range f.lanes[s] {
-			if _, is := f.lines.Find(w.Seq, w.Cents); !is || n == shedBatch {
+		for _, w := range s.lanes[source] {
+			if _, is := s.lines.Find(w.Seq, w.Cents); !is || n == shedBatch {
 				break
 			}
 			n++
 		}
 		if n > 0 {
-			return s, n
+			return source, n
 		}
 	}
 	return "", 0
@@ -215,28 +215,28 @@ func (f *shedder) shed() (pipeline.Source, int) {
 
 // prune drops what a peeker has taken and what the stream has deleted. A take for it would return nothing, or work
 // above the line, which needs a claim.
-func (f *shedder) prune(backlogs map[string]bus.Backlog) {
-	for s := range f.lanes {
-		l := backlogs[f.durable(s)]
+func (s *shedder) prune(backlogs map[string]bus.Backlog) {
+	for source := range s.lanes {
+		l := backlogs[s.durable(source)]
 		if l.Pending == 0 {
-			delete(f.lanes, s)
+			delete(s.lanes, source)
 			continue
 		}
-		f.taken(s, l.Delivered)
+		s.taken(source, l.Delivered)
 	}
 }
 
 // taken drops what was taken from a lane up to a sequence.
-func (f *shedder) taken(s pipeline.Source, upTo uint64) {
-	f.lanes[s] = slices.DeleteFunc(f.lanes[s], func(w shedding.Waiting) bool { return w.Seq <= upTo })
+func (s *shedder) taken(source pipeline.Source, upTo uint64) {
+	s.lanes[source] = slices.DeleteFunc(s.lanes[source], func(w shedding.Waiting) bool { return w.Seq <= upTo })
 }
 
 // split removes what is below a line from the work that would have to be paid for. Redelivered work is
 // compared with the newest lines, because the worker that had it before may have shed it under one of them.
-func (f *shedder) split(ctx context.Context, units []worker.Unit, of []int, facts []fact) ([]int, error) {
+func (s *shedder) split(ctx context.Context, units []worker.Unit, of []int, facts []fact) ([]int, error) {
 	for _, i := range of {
 		if units[i].Deliveries > 1 && once(units[i].Survivor.Source) {
-			if err := f.readLines(ctx); err != nil {
+			if err := s.readLines(ctx); err != nil {
 				return nil, err
 			}
 			break
@@ -244,7 +244,7 @@ func (f *shedder) split(ctx context.Context, units []worker.Unit, of []int, fact
 	}
 	var pay []int
 	for _, i := range of {
-		l, is := f.lines.Find(units[i].Sequence, units[i].Survivor.ExpectedValueCents)
+		l, is := s.lines.Find(units[i].Sequence, units[i].Survivor.ExpectedValueCents)
 		if is && once(units[i].Survivor.Source) {
 			facts[i].Line = &l
 		} else {
@@ -255,12 +255,12 @@ func (f *shedder) split(ctx context.Context, units []worker.Unit, of []int, fact
 }
 
 // counted counts the verdict of a peek.
-func (f *shedder) counted(v pipeline.Verdict) {
+func (s *shedder) counted(v pipeline.Verdict) {
 	switch v.Outcome {
 	case pipeline.Survive:
-		f.peeked, f.survived = f.peeked+1, f.survived+1
+		s.peeked, s.survived = s.peeked+1, s.survived+1
 	case pipeline.Reject:
-		f.peeked++
+		s.peeked++
 	case pipeline.Accept, pipeline.Confirm, pipeline.Fail, pipeline.Shed:
 	}
 }

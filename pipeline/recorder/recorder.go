@@ -1,9 +1,10 @@
 // Package recorder writes the streams into ClickHouse.
 //
 //	VERDICTS ─▶ recorder-verdicts ─┐
-//	DEALS    ─▶ recorder-deals    ─┤  take a batch ─▶ decode ─▶ insert ─▶ acknowledge
-//	LEDGER   ─▶ recorder-ledger   ─┤                    │          │
-//	DEAD     ─▶ recorder-dead     ─┘                    └─ bad ────┴─▶ DEAD
+//	DEALS    ─▶ recorder-deals    ─┤
+//	LEDGER   ─▶ recorder-ledger   ─┤  take a batch ─▶ decode ─▶ insert ─▶ acknowledge
+//	DEAD     ─▶ recorder-dead     ─┤                    │          │
+//	ACTIONS  ─▶ recorder-actions  ─┘                    └─ bad ────┴─▶ DEAD
 //
 // A message is acknowledged only after ClickHouse has confirmed that its row is stored. After a crash before
 // that it is redelivered, in any batch, and becomes the same row: the key of every table comes from the message.
@@ -79,7 +80,7 @@ func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Cont
 }
 
 // run starts two goroutines per stream, of which one takes and one inserts, one for the server's
-// advisories and one that opens ClickHouse, and waits for all of them.
+// advisories, and one that opens ClickHouse and then tidies it hourly. It waits for all of them.
 func (r *recorder) run(ctx context.Context) error {
 	advisories, err := r.watchAdvisories() // first, since they are not stored
 	if err != nil {

@@ -196,8 +196,8 @@ func (l *streamRecorder[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	return out, nil
 }
 
-// record inserts and settles. On return every message is acknowledged,
-// a dead letter, returned for redelivery, or without a stream.
+// record inserts and settles. On return every message is acknowledged, a dead letter, returned for
+// redelivery, without a stream, or left to be redelivered after AckWait.
 func (l *streamRecorder[R]) record(ctx, working context.Context, b batch[R]) {
 	defer func() { l.r.pulse.holds(l.stream, int(l.inHand.Add(-int64(len(b.msgs))))) }()
 	b.rows = l.eligible(working, b.rows)

@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/spend/gateway"
+	"ratchet/pipeline/store/messages"
 )
 
 // step passes an event to the issuer and carries out the resulting effects.
@@ -69,17 +70,10 @@ func (t *tokend) ask(ctx context.Context) token.Event {
 
 // append adds a line to the ledger.
 func (t *tokend) append(ctx context.Context, l token.Line) error {
-	e := l.Entry
-	if e.At.IsZero() {
-		e.At = t.env.Now()
+	if l.Entry.At.IsZero() {
+		l.Entry.At = t.env.Now()
 	}
-	e.Plan = t.bus.Plan()
-	m, err := bus.Encode(e.Subject(), pipeline.SchemaLedger, t.bus.Own(l.ID), "", e)
-	if err != nil {
-		return err
-	}
-	_, err = t.bus.Publish(ctx, m)
-	return err
+	return messages.AppendLine(ctx, t.bus, l)
 }
 
 // swap changes a grant. A worker may have claimed or closed since

@@ -18,7 +18,7 @@ type shown struct {
 	balance token.Balance
 	known   bool
 	claims  map[pipeline.Stage]int
-	lanes   map[string]token.Lane // by durable
+	lanes   map[string]token.Backlog // by durable
 }
 
 // modes are the possible modes of a balance.

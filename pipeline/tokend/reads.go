@@ -83,8 +83,8 @@ func (t *tokend) readWish(ctx context.Context) (token.WishRead, error) {
 
 // lanes is the work that waits for paid looks.
 type lanes struct {
-	stages    map[pipeline.Stage]token.Lane
-	durables  map[string]token.Lane
+	stages    map[pipeline.Stage]token.Backlog
+	durables  map[string]token.Backlog
 	unsettled bool      // something is delivered and not settled
 	read      time.Time // machine time
 }
@@ -120,15 +120,15 @@ func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 	}
 	polls, err := t.polls.Read(ctx)
 	t.waits = l.durables
-	return token.DemandRead{Lanes: l.stages, Polls: polls}, err
+	return token.DemandRead{Backlogs: l.stages, Polls: polls}, err
 }
 
 func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	out := lanes{
-		stages:   map[pipeline.Stage]token.Lane{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}},
-		durables: map[string]token.Lane{}, read: process.MachineNow(),
+		stages:   map[pipeline.Stage]token.Backlog{pipeline.StagePeeker: {}, pipeline.StageCommitter: {}},
+		durables: map[string]token.Backlog{}, read: process.MachineNow(),
 	}
 	t.settled.Store(false) // before the read: what is settled meanwhile is read again
 	all, err := t.bus.Backlogs(ctx, pipeline.StreamSurvivors)
@@ -142,8 +142,8 @@ func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
 			continue
 		}
 		lane := out.stages[stage]
-		out.stages[stage] = token.Lane{Pending: lane.Pending + b.Pending, Unsettled: lane.Unsettled + b.Unsettled}
-		out.durables[name] = token.Lane{Pending: b.Pending, Unsettled: b.Unsettled}
+		out.stages[stage] = token.Backlog{Pending: lane.Pending + b.Pending, Unsettled: lane.Unsettled + b.Unsettled}
+		out.durables[name] = token.Backlog{Pending: b.Pending, Unsettled: b.Unsettled}
 		out.unsettled = out.unsettled || b.Unsettled > 0
 	}
 	return out, nil

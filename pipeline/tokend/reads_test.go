@@ -79,8 +79,8 @@ func TestATokendReadsOnlyWhatItsOwnPlanPaysFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		got, err := d.readDemand(t.Context())
-		if err != nil || got.Lanes[pipeline.StagePeeker] != (token.Lane{Pending: want.peeks}) || !slices.EqualFunc(got.Polls, []time.Time{want.poll}, time.Time.Equal) {
-			t.Errorf("plan %q reads %v and polls %v (%v), want %d peeks and the poll at %s", p, got.Lanes, got.Polls, err, want.peeks, want.poll)
+		if err != nil || got.Backlogs[pipeline.StagePeeker] != (token.Backlog{Pending: want.peeks}) || !slices.EqualFunc(got.Polls, []time.Time{want.poll}, time.Time.Equal) {
+			t.Errorf("plan %q reads %v and polls %v (%v), want %d peeks and the poll at %s", p, got.Backlogs, got.Polls, err, want.peeks, want.poll)
 		}
 	}
 }

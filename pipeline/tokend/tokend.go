@@ -76,8 +76,8 @@ type tokend struct {
 	wish    *bus.Memo[token.WishRead]
 	lanes   *bus.Memo[lanes]
 	polls   *bus.Memo[[]time.Time]
-	settled atomic.Bool           // something may have been settled since the lanes were read
-	waits   map[string]token.Lane // by durable, as last read; replaced at every read
+	settled atomic.Bool              // something may have been settled since the lanes were read
+	waits   map[string]token.Backlog // by durable, as last read; replaced at every read
 	ready   bool
 	failing string      // the last failure that was logged
 	watch   stall.Watch // detects that no turn succeeds

@@ -600,7 +600,7 @@ func TestSettledWorkIsSeenByItsAcknowledgement(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return demand.Lanes[pipeline.StagePeeker].Unsettled
+		return demand.Backlogs[pipeline.StagePeeker].Unsettled
 	}
 	for end := time.Now().Add(3 * settledAgain / 2); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if n := unsettled(); n != 1 {

@@ -27,7 +27,7 @@ type currentQueries struct {
 	rules   atomic.Pointer[worker.Rules] // the current ones; nil before they are read
 	changed func()                       // the queries changed
 	routed  func([]keepa.Query) error
-	now     atomic.Pointer[[]keepa.Query]
+	queries atomic.Pointer[[]keepa.Query]
 }
 
 // follow follows the applied queries, and the applied rules, which must support them.
@@ -62,7 +62,9 @@ func (w *watermarker) follow(ctx context.Context, own *verdict.Judge, queries []
 }
 
 // supported returns an error for rules that do not support a current query.
-func (f *currentQueries) supported(judge *verdict.Judge) error { return supports(judge, *f.now.Load()) }
+func (f *currentQueries) supported(judge *verdict.Judge) error {
+	return supports(judge, *f.queries.Load())
+}
 
 func supports(judge *verdict.Judge, queries []keepa.Query) error {
 	return firstBad(queries, func(q keepa.Query) error { return judge.Serves(q.Selection) })
@@ -97,14 +99,14 @@ func (f *currentQueries) decode(a pipeline.AppliedQueries) ([]keepa.Query, int, 
 }
 
 func (f *currentQueries) use(queries []keepa.Query, version int) {
-	if !slices.Equal(ids(queries), ids(*f.now.Load())) {
+	if !slices.Equal(ids(queries), ids(*f.queries.Load())) {
 		f.log.Info("queries are used", "queries", ids(queries), "version", version)
 	}
 	f.hold(queries, version)
 }
 
 func (f *currentQueries) hold(queries []keepa.Query, version int) {
-	f.now.Store(&queries)
+	f.queries.Store(&queries)
 	f.changed()
 	f.status.Report(func(h *pipeline.Heartbeat) {
 		h.Queries = &pipeline.CurrentQueries{Queries: ids(queries), Version: version}
@@ -114,15 +116,15 @@ func (f *currentQueries) hold(queries []keepa.Query, version int) {
 func (f *currentQueries) refuse(err error) {
 	f.log.Warn("applied queries cannot be used, the last valid ones stay in effect", "err", err)
 	f.status.Report(func(h *pipeline.Heartbeat) {
-		now := *h.Queries
-		now.Refused = err.Error()
-		h.Queries = &now
+		current := *h.Queries
+		current.Refused = err.Error()
+		h.Queries = &current
 	})
 }
 
 // has reports whether a query is current.
 func (f *currentQueries) has(q keepa.Query) bool {
-	return slices.ContainsFunc(*f.now.Load(), func(other keepa.Query) bool { return other.ID() == q.ID() })
+	return slices.ContainsFunc(*f.queries.Load(), func(other keepa.Query) bool { return other.ID() == q.ID() })
 }
 
 func ids(queries []keepa.Query) []string {
@@ -135,13 +137,13 @@ func ids(queries []keepa.Query) []string {
 
 // adopt makes the lists of the current queries those that are read. A list that is read already keeps its reader.
 func (w *watermarker) adopt() {
-	now := *w.current.now.Load()
-	if slices.EqualFunc(w.lists, now, func(l *list, q keepa.Query) bool { return l.ID() == q.ID() }) {
+	current := *w.current.queries.Load()
+	if slices.EqualFunc(w.lists, current, func(l *list, q keepa.Query) bool { return l.ID() == q.ID() }) {
 		return
 	}
 	before := w.lists
 	w.lists, w.retired = nil, false
-	for _, q := range now {
+	for _, q := range current {
 		i := slices.IndexFunc(before, func(l *list) bool { return l.ID() == q.ID() })
 		if i >= 0 {
 			w.lists = append(w.lists, before[i])

@@ -115,8 +115,8 @@ func rowOf(row *keepa.DealRow) watermark.Row {
 	return watermark.Row{ASIN: row.ASIN, At: watermark.Mark(row.CreationDate)}
 }
 
-// page returns the rows of an answer once: they are published by one effect.
-func (t *turn) page(call string) *keepa.DealPage {
+// takePage returns the rows of an answer once: they are published by one effect.
+func (t *turn) takePage(call string) *keepa.DealPage {
 	page := t.pages[call]
 	delete(t.pages, call)
 	return page

@@ -211,7 +211,9 @@ func TestARowTakesTheLaneOfTheReasonForItsRead(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
 	now := watermark.Mark(keepa.FromTime(r.env.Now()))
-	s := watermark.State{Mark: now - 30, ReadAt: r.env.Now().Add(-time.Hour)}.Owe(watermark.Gap{ID: "g", From: now - 200, To: now - 100})
+	s := watermark.State{
+		Mark: now - 30, ReadAt: r.env.Now().Add(-time.Hour), Gaps: []watermark.Gap{{ID: "g", From: now - 200, To: now - 100}},
+	}
 	if n, _ := r.pass(s).offer(0, r.body(r.rows(5, 150, 100_000)...)); n != 3 {
 		t.Errorf("%d candidates", n)
 	}
@@ -286,10 +288,10 @@ func TestAReadWhoseInstanceDiedResumesFromItsStoredPages(t *testing.T) {
 			if _, claims := e.(watermark.Claim); claims {
 				return nil, claimed
 			}
-			if event, mine, err := turn.wait(t.Context(), e); mine {
+			if event, mine, err := turn.interruptible(t.Context(), e); mine {
 				return event, err
 			}
-			return turn.finish(t.Context(), e)
+			return turn.finishing(t.Context(), e)
 		})
 		if !errors.Is(err, claimed) || !rd.Busy {
 			t.Fatalf("it resumes: %v", err)
@@ -334,7 +336,7 @@ func TestALineOfTheLedgerIsAppendedOnceHoweverOftenTheReadEnds(t *testing.T) {
 	for range 2 {
 		for _, id := range []string{"a", "b"} {
 			e := pipeline.Entry{Event: pipeline.EventGapOpened, Stage: pipeline.StageWatermarker, At: r.env.Now()}
-			if _, err := turn.finish(t.Context(), watermark.Append{Line: token.Line{ID: "gap_opened:" + id, Entry: e}}); err != nil {
+			if _, err := turn.finishing(t.Context(), watermark.Append{Line: token.Line{ID: "gap_opened:" + id, Entry: e}}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -351,9 +353,9 @@ func TestAPageIsPaidForAFewTimesAndThenSkippedWithADeadLetter(t *testing.T) {
 	turn := &turn{w: r.watermarker, list: r.list}
 	do := func(e watermark.Effect) watermark.Event {
 		t.Helper()
-		event, mine, err := turn.wait(t.Context(), e)
+		event, mine, err := turn.interruptible(t.Context(), e)
 		if !mine {
-			event, err = turn.finish(t.Context(), e)
+			event, err = turn.finishing(t.Context(), e)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -550,7 +552,7 @@ func TestAReadThatWaitsForTokensEndsOnceAnotherInstanceLeads(t *testing.T) {
 	woke := func() watermark.Event {
 		t.Helper()
 		r.hint.Give()
-		e, mine, err := turn.wait(t.Context(), watermark.Wait{})
+		e, mine, err := turn.interruptible(t.Context(), watermark.Wait{})
 		if err != nil || !mine {
 			t.Fatalf("it waits: %t, %v", mine, err)
 		}
@@ -602,7 +604,7 @@ func TestAQueryThatChangedUnderItsNameIsReadAsANewOne(t *testing.T) {
 	r.d.Grant(t, pipeline.StageWatermarker, 100)
 	claims := func(l *list) watermark.Event {
 		t.Helper()
-		e, _, err := (&turn{w: r.watermarker, list: l}).wait(t.Context(), watermark.Claim{})
+		e, _, err := (&turn{w: r.watermarker, list: l}).interruptible(t.Context(), watermark.Claim{})
 		if err != nil {
 			t.Fatal(err)
 		}

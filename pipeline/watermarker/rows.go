@@ -18,7 +18,7 @@ import (
 
 // offer publishes the rows that were neither decided nor offered before, and returns them once the stream has them.
 func (t *turn) offer(ctx context.Context, e watermark.Offer) (watermark.Event, error) {
-	page := t.page(e.Call)
+	page := t.takePage(e.Call)
 	if err := t.deadLetterRows(ctx, page, e.Call); err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/trace"
 	"ratchet/pipeline/spend/claims"
+	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/responses"
 	"ratchet/pipeline/text/foreign"
 	"ratchet/pipeline/worker"
@@ -38,16 +39,16 @@ func (w *watermarker) step(ctx context.Context, l *list, e watermark.Event) erro
 	t := &turn{w: w, list: l, pages: map[string]*keepa.DealPage{}, spans: spans}
 	var err error
 	l.reader, err = l.reader.Run(e, w.env.Now, func(e watermark.Effect) (watermark.Event, error) {
-		if event, mine, err := t.wait(ctx, e); mine {
+		if event, mine, err := t.interruptible(ctx, e); mine {
 			return event, err
 		}
-		return t.finish(grace, e)
+		return t.finishing(grace, e)
 	})
 	return err
 }
 
-// wait carries out the effects before a call. They end with the daemon.
-func (t *turn) wait(ctx context.Context, e watermark.Effect) (event watermark.Event, mine bool, err error) {
+// interruptible carries out the effects before a call. They end with the daemon.
+func (t *turn) interruptible(ctx context.Context, e watermark.Effect) (event watermark.Event, mine bool, err error) {
 	switch e := e.(type) {
 	case watermark.CountBacklog:
 		event, err = t.w.countBacklog(ctx)
@@ -72,8 +73,8 @@ func (t *turn) wait(ctx context.Context, e watermark.Effect) (event watermark.Ev
 	return event, true, err
 }
 
-// finish carries out the effects of a page and of the end of a read.
-func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event, error) {
+// finishing carries out the effects of a page and of the end of a read.
+func (t *turn) finishing(ctx context.Context, e watermark.Effect) (watermark.Event, error) {
 	switch e := e.(type) {
 	case watermark.CountAttempts:
 		all, err := responses.Outcomes(ctx, t.w.bus, int(t.list.Domain), pipeline.KindDeals, []string{e.Work})
@@ -88,7 +89,7 @@ func (t *turn) finish(ctx context.Context, e watermark.Effect) (watermark.Event,
 		return t.offer(ctx, e)
 	case watermark.DeadLetterRows:
 		t.w.status.Count("list_shape_anomaly", 1)
-		return watermark.Offered{}, t.deadLetterRows(ctx, t.page(e.Call), e.Call)
+		return watermark.Offered{}, t.deadLetterRows(ctx, t.takePage(e.Call), e.Call)
 	case watermark.DeadLetter:
 		return nil, t.deadPage(ctx, e)
 	case watermark.BuyLater: // logged and counted as work that returns: it is not also a failed step
@@ -161,12 +162,7 @@ func (t *turn) claimPage(ctx context.Context) (watermark.Event, error) {
 
 // append adds a line to the ledger.
 func (t *turn) append(ctx context.Context, l token.Line) error {
-	l.Entry.Plan = t.w.bus.Plan()
-	m, err := bus.Encode(l.Entry.Subject(), pipeline.SchemaLedger, t.w.bus.Own(l.ID), "", l.Entry)
-	if err != nil {
-		return err
-	}
-	if _, err := t.w.bus.Publish(ctx, m); err != nil {
+	if err := messages.AppendLine(ctx, t.w.bus, l); err != nil {
 		return err
 	}
 	if e := l.Entry.Event; e == pipeline.EventGapOpened || e == pipeline.EventGapFilled || e == pipeline.EventGapExpired {

@@ -156,7 +156,7 @@ func (w *watermarker) run(ctx context.Context) error {
 			next = process.MachineNow().Add(failures.Add(w.env.Log, err))
 		}
 		// A longer pause would lose the lease. After a failure no hint ends it.
-		look = w.pause(ctx, min(leaseTurn, -process.MachineSince(next))) && !failures.Last()
+		look = w.pause(ctx, min(leaseTurn, process.MachineUntil(next))) && !failures.Last()
 	}
 	return ctx.Err()
 }
@@ -187,7 +187,7 @@ func (w *watermarker) look(ctx context.Context, ready func()) (time.Time, error)
 func (w *watermarker) next() time.Time {
 	d := bus.Fallback(w.env.Clock)
 	if w.breaker.Open() {
-		d = min(d, -process.MachineSince(w.breaker.Until()))
+		d = min(d, process.MachineUntil(w.breaker.Until()))
 	}
 	now := w.env.Now()
 	w.shown.Range(func(_, value any) bool {

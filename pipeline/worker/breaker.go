@@ -17,42 +17,43 @@ type Breaker struct {
 }
 
 // Open reports whether calls are blocked.
-func (f *Breaker) Open() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return process.MachineNow().Before(f.until)
+func (b *Breaker) Open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return process.MachineNow().Before(b.until)
 }
 
-// Until returns when an open circuit breaker closes, machine time; in the past if it is closed.
-func (f *Breaker) Until() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.until
+// Until returns when an open circuit breaker permits a call again, machine time; in the past if it is not open.
+func (b *Breaker) Until() time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.until
 }
 
-// HalfOpen reports whether the last call failed: the next should be a small one.
-func (f *Breaker) HalfOpen() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.broken > 0
+// HalfOpen reports whether no call has succeeded since one failed, even while the circuit breaker is still open: the
+// next call should be a small one.
+func (b *Breaker) HalfOpen() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.broken > 0
 }
 
 // Failed opens the circuit breaker, if it is not open, and returns for how long, pipeline time.
-func (f *Breaker) Failed(env process.Env) time.Duration {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if rest := -process.MachineSince(f.until); rest > 0 {
+func (b *Breaker) Failed(env process.Env) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if rest := process.MachineUntil(b.until); rest > 0 {
 		return env.Clock.Pipeline(rest)
 	}
-	wait := time.Duration(1<<min(f.broken, 5)) * 10 * time.Second
-	f.broken++
-	f.until = process.MachineNow().Add(env.Clock.Machine(wait))
+	wait := time.Duration(1<<min(b.broken, 5)) * 10 * time.Second
+	b.broken++
+	b.until = process.MachineNow().Add(env.Clock.Machine(wait))
 	return wait
 }
 
 // Succeeded closes the circuit breaker.
-func (f *Breaker) Succeeded() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.broken, f.until = 0, time.Time{}
+func (b *Breaker) Succeeded() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.broken, b.until = 0, time.Time{}
 }

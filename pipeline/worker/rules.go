@@ -40,15 +40,15 @@ func ReadRules(ctx context.Context, file string) ([]byte, *verdict.Judge, error)
 // Rules are the current rules in a daemon: its own, until the operator applies others (CONFIG), which take
 // precedence. If applied rules are unreadable, or the daemon rejects them, the last valid rules remain.
 //
-// Rules become current once everything that the ones before decided is stored: the heartbeat names a version only
-// then, so that a process which decides the stored deals again after it finds all of them.
+// New rules take effect after everything decided by the old ones is stored. Only then does the heartbeat name the new
+// version, so a process that re-decides stored deals after that finds them all.
 type Rules struct {
-	own    *verdict.Judge
-	status *Status
-	log    *slog.Logger
-	fits   func(*verdict.Judge) error
-	now    atomic.Pointer[verdict.Judge]
-	using  sync.RWMutex // held for reading from a decision until it is stored
+	own     *verdict.Judge
+	status  *Status
+	log     *slog.Logger
+	fits    func(*verdict.Judge) error
+	current atomic.Pointer[verdict.Judge]
+	using   sync.RWMutex // held for reading from a decision until it is stored
 }
 
 // Follow reads the applied rules, and later changes of them, until ctx
@@ -71,13 +71,14 @@ func Follow(ctx context.Context, b *bus.Bus, env process.Env, own *verdict.Judge
 }
 
 // Judge returns the current rule set, for all that decides nothing.
-func (r *Rules) Judge() *verdict.Judge { return r.now.Load() }
+func (r *Rules) Judge() *verdict.Judge { return r.current.Load() }
 
 // Use returns the current rule set and keeps others from becoming current until done is called, once what was decided
-// by it is stored. Nothing waits for an external service in between, and it is never called twice at the same time.
+// by it is stored. No call to Keepa is made in between. A goroutine calls done before it calls Use again: a nested read
+// lock could deadlock with a waiting writer.
 func (r *Rules) Use() (judge *verdict.Judge, done func()) {
 	r.using.RLock()
-	return r.now.Load(), sync.OnceFunc(r.using.RUnlock)
+	return r.current.Load(), sync.OnceFunc(r.using.RUnlock)
 }
 
 func (r *Rules) decode(a pipeline.AppliedRules) (judge *verdict.Judge, version int, err error) {
@@ -100,7 +101,7 @@ func (r *Rules) use(judge *verdict.Judge, version int) {
 
 func (r *Rules) hold(judge *verdict.Judge, version int) {
 	r.using.Lock()
-	r.now.Store(judge)
+	r.current.Store(judge)
 	r.using.Unlock()
 	r.status.Report(func(h *pipeline.Heartbeat) {
 		h.Rules = &pipeline.CurrentRules{RuleSet: judge.Version(), Version: version, Own: string(r.own.Text())}
@@ -110,9 +111,9 @@ func (r *Rules) hold(judge *verdict.Judge, version int) {
 func (r *Rules) refuse(err error) {
 	r.log.Warn("applied rules cannot be used, the last valid ones stay in effect", "err", err, "rule_set", r.Judge().Version())
 	r.status.Report(func(h *pipeline.Heartbeat) {
-		now := *h.Rules
-		now.Refused = err.Error()
-		h.Rules = &now
+		current := *h.Rules
+		current.Refused = err.Error()
+		h.Rules = &current
 	})
 }
 

@@ -27,9 +27,9 @@ func NewStep(env process.Env, status *Status, breaker *Breaker, rules *Rules) St
 	return Step{Judge: rules.Judge(), env: env, status: status, breaker: breaker, rules: rules}
 }
 
-// Decides keeps other rules from becoming current until the step ends. It is called once everything is gathered, which
-// may take long. It reports whether the rules are those with which the step began; Judge is the current ones.
-func (s *Step) Decides() (same bool) {
+// HoldRules keeps other rules from becoming current until the step ends. It is called once everything is gathered,
+// which may take long. It reports whether the rules are those with which the step began; Judge is the current ones.
+func (s *Step) HoldRules() (same bool) {
 	began := s.Judge
 	if s.decided != nil {
 		s.decided()

@@ -28,7 +28,7 @@ func TestAStepThatHasEndedKeepsNoRulesFromBecomingCurrent(t *testing.T) {
 	for n, c := range []struct{ text, want string }{{strict, other}, {"", own.Version()}} {
 		step := worker.NewStep(env, status, &worker.Breaker{}, rules)
 		for range 2 { // what is gathered in two parts is decided by the rules of the last
-			if !step.Decides() {
+			if !step.HoldRules() {
 				t.Errorf("step %d: the rules changed before others were applied", n+1)
 			}
 		}

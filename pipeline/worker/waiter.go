@@ -53,7 +53,7 @@ func (w *Waiter) wait(ctx context.Context, state string, until time.Time, grante
 	w.status.State(state)
 	d := bus.Fallback(w.env.Clock)
 	if !until.IsZero() {
-		d = min(d, max(0, -process.MachineSince(until)))
+		d = min(d, max(0, process.MachineUntil(until)))
 	}
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -38,6 +38,15 @@ type Unit struct {
 // Identity returns the identity of what is being decided.
 func (u Unit) Identity() pipeline.Identity { return u.Survivor.Identity }
 
+// Limit returns the maximum age of another work's answer: a refresh needs a newer one, and an answer from before the
+// price began does not contain it. It is at most fresh.
+func (u Unit) Limit(fresh time.Duration, now time.Time) time.Duration {
+	if s := u.Survivor.Source; u.Survivor.Pay || s == pipeline.SourceRefresh || s == pipeline.SourceRepair {
+		return 0
+	}
+	return max(0, min(fresh, now.Sub(u.Row.CreationDate.Time())))
+}
+
 // Read decodes a candidate or a survivor.
 func Read(schema string) func(loop.Item) (Unit, error) {
 	return func(it loop.Item) (Unit, error) {
@@ -67,8 +76,7 @@ func AddQueries(ctx context.Context, b *bus.Bus, units []Unit) error {
 	return nil
 }
 
-// Effect is the effect of a look, applied in this order: messages,
-// then the memory of decisions, then the heartbeat's counters.
+// Effect is the effect of a look, applied in this order: messages, then SEEN, then the heartbeat's counters.
 type Effect struct {
 	Messages []bus.Message
 	ID       pipeline.Identity
@@ -79,7 +87,7 @@ type Effect struct {
 	Changed []*keepa.TypeError // fields of the answer with an unexpected type
 }
 
-// Apply publishes every message and then remembers every final decision.
+// Apply publishes every message and then stores every final decision in SEEN.
 func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	return func(ctx context.Context, all []Effect) error {
 		var ms []bus.Message
@@ -130,7 +138,7 @@ func (p *Status) made(log *slog.Logger, e Effect) {
 	p.Decided(e.WorkID)
 }
 
-// SeenOf returns what is remembered of a final verdict; nil if it is not final.
+// SeenOf returns what SEEN holds of a final verdict; nil if it is not final.
 func SeenOf(v pipeline.Verdict) *pipeline.Seen {
 	if !v.Outcome.Final() {
 		return nil
@@ -141,7 +149,7 @@ func SeenOf(v pipeline.Verdict) *pipeline.Seen {
 }
 
 // Conclude returns the effect of a live decision: the survivor or the deal, then the verdict, then
-// the memory, so that a reader of the verdict finds its consequence. lane is where a survivor goes.
+// SEEN, so that a reader of the verdict finds its consequence. lane is where a survivor goes.
 func (u Unit) Conclude(v pipeline.Verdict, lane string) Effect {
 	e := Effect{ID: v.Identity, Seen: SeenOf(v), WorkID: u.ID, Verdict: v}
 	switch {

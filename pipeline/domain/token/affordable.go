@@ -19,7 +19,7 @@ func (b Balance) Affordable(stage pipeline.Stage, waiting int) int {
 	}
 	price := mine.Price
 	if price <= 0 {
-		price = float64(max(1, StepOf(stage)))
+		price = float64(max(1, Price(KindOf(stage))))
 	}
 	return max(0, min(waiting, int(float64(tokens)/price)))
 }

@@ -150,27 +150,24 @@ func (b Bucket) Capacity() int { return Minutes * b.rate }
 // Refill returns what one tick adds: the plan's rate less what trackings consume.
 func (b Bucket) Refill() int { return max(0, b.rate-int(math.Ceil(b.Reading.FlowRed))) }
 
-// first returns the refill that the reading announced. refillIn counts from the end of
-// the server's work, so counting it from the time of receipt is late, never early.
-func (b Bucket) first() time.Time {
+// Announced returns the refill that the newest answer announced: until then the balance is reported, after it
+// projected. refillIn counts from the end of the server's work, so counting it from the time of receipt is late,
+// never early.
+func (b Bucket) Announced() time.Time {
 	return b.At.Add(time.Duration(b.Reading.RefillInMS) * time.Millisecond)
 }
 
-// Announced returns the refill that the newest answer announced:
-// until then the balance is reported, after it projected.
-func (b Bucket) Announced() time.Time { return b.first() }
-
 // ticks returns the number of refills that the projection counts at now.
 func (b Bucket) ticks(now time.Time) int {
-	if !b.Known || now.Before(b.first()) {
+	if !b.Known || now.Before(b.Announced()) {
 		return 0
 	}
-	return 1 + int(now.Sub(b.first())/(b.Period()+tickGuard))
+	return 1 + int(now.Sub(b.Announced())/(b.Period()+tickGuard))
 }
 
 // Next returns the first refill after now.
 func (b Bucket) Next(now time.Time) time.Time {
-	return b.first().Add(time.Duration(b.ticks(now)) * (b.Period() + tickGuard))
+	return b.Announced().Add(time.Duration(b.ticks(now)) * (b.Period() + tickGuard))
 }
 
 // Balance returns the projection: what the bucket holds at now if nothing

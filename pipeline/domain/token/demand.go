@@ -7,8 +7,8 @@ import (
 	"ratchet/pipeline"
 )
 
-// Lane counts the messages of one stage's durables.
-type Lane struct {
+// Backlog counts the messages that wait in the durables of a stage, or in one of them.
+type Backlog struct {
 	Pending   int // never delivered
 	Unsettled int // delivered and not acknowledged
 }
@@ -24,9 +24,9 @@ func (i Issuer) onDemandRead(e DemandRead, m Moment) Issuer {
 	i = i.polled(e.Polls, m.Now)
 	steps := map[pipeline.Stage]int{}
 	orphaned := map[pipeline.Stage]time.Time{}
-	for stage, lane := range e.Lanes {
+	for stage, b := range e.Backlogs {
 		since := i.orphaned[stage]
-		steps[stage], since = lane.waiting(i.items(stage), since, m.Machine)
+		steps[stage], since = b.waiting(i.items(stage), since, m.Machine)
 		if !since.IsZero() {
 			orphaned[stage] = since
 		}
@@ -78,28 +78,33 @@ func (i Issuer) items(stage pipeline.Stage) int {
 // waiting returns how many items no claim holds tokens for, and since when more is
 // unsettled than claims explain. An item that was delivered and is in no claim belongs to
 // a worker between close and ack, or to a dead one; only time distinguishes them.
-func (l Lane) waiting(claimed int, since, machine time.Time) (int, time.Time) {
-	surplus := l.Unsettled - claimed
+func (b Backlog) waiting(claimed int, since, machine time.Time) (int, time.Time) {
+	surplus := b.Unsettled - claimed
 	if surplus <= 0 {
-		return max(0, l.Pending+surplus), time.Time{}
+		return max(0, b.Pending+surplus), time.Time{}
 	}
 	if since.IsZero() {
 		since = machine
 	}
 	if machine.Sub(since) < orphanedAfter {
-		return l.Pending, since
+		return b.Pending, since
 	}
-	return l.Pending + surplus, since
+	return b.Pending + surplus, since
 }
 
-// restrain applies the policy and takes back credit that is not needed or not covered by the balance.
-func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
+// applyPolicy returns the issuer in the phase that the policy chooses.
+func (i Issuer) applyPolicy(now time.Time) Issuer {
 	before := i.Phase
 	i.Phase = i.Rules.Choose().Next(before, View{Bucket: i.Bucket, Claimed: i.Claimed(), Waiting: i.Waiting()}, now)
 	if before.Mode == Recharge && i.Phase.EndedBy == "deadline" && i.Phase.Mode == Burst {
 		i.question.wanted = true // the balance is lower than projected
 	}
-	shares, p := i.effectiveShares(), i.Position
+	return i
+}
+
+// revokeExcess takes back credit that is not needed or not covered by the balance.
+func (i Issuer) revokeExcess(now time.Time) []Effect {
+	shares, p := i.effectiveShares(), i.PlanInput
 	p.Grants = maps.Clone(p.Grants) // what is taken from one stage is free for the next
 	var out []Effect
 	for _, stage := range pipeline.Stages() {
@@ -112,7 +117,7 @@ func (i Issuer) restrain(now time.Time) (Issuer, []Effect) {
 		out = append(out, Swap{Stage: stage, Change: c})
 		p.Grants[stage], _, _ = c.Apply(g)
 	}
-	return i, out
+	return out
 }
 
 // spends reports whether anything may be issued.
@@ -128,10 +133,10 @@ func (i Issuer) spend(now time.Time) (Issuer, []Effect) {
 	i.Base = maps.Clone(i.Base)
 	for _, stage := range pipeline.Stages() {
 		if i.Demand[stage].Tokens == 0 && i.Grants[stage].Held() == 0 {
-			i.Base[stage] = shares.Level(i.Position, stage)
+			i.Base[stage] = shares.Level(i.PlanInput, stage)
 		}
 	}
-	plan, wait, need := shares.Plan(i.Position, now)
+	plan, wait, need := shares.Plan(i.PlanInput, now)
 	i.Saving, i.Need = wait, need
 	var out []Effect
 	for _, stage := range pipeline.Stages() {

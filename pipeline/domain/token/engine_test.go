@@ -131,8 +131,8 @@ func (e *Engine) turn() error {
 	if err != nil {
 		return err
 	}
-	demand := token.DemandRead{Lanes: map[pipeline.Stage]token.Lane{
-		pipeline.StagePeeker: e.lane(pipeline.StagePeeker), pipeline.StageCommitter: e.lane(pipeline.StageCommitter),
+	demand := token.DemandRead{Backlogs: map[pipeline.Stage]token.Backlog{
+		pipeline.StagePeeker: e.backlog(pipeline.StagePeeker), pipeline.StageCommitter: e.backlog(pipeline.StageCommitter),
 	}}
 	const most = 2000 // polls that become due together; more than any share pays for in a turn
 	for range min(most, e.Waiting[pipeline.StageWatermarker]+e.open(pipeline.StageWatermarker)) {
@@ -152,9 +152,9 @@ func (e *Engine) turn() error {
 	return e.carried(e.Issuer.Flush(e.moment, e.effect))
 }
 
-// lane returns the messages of a stage's durables; the work of an open claim was delivered.
-func (e *Engine) lane(s pipeline.Stage) token.Lane {
-	return token.Lane{Pending: e.Waiting[s], Unsettled: e.open(s)}
+// backlog returns the messages of a stage's durables; the work of an open claim was delivered.
+func (e *Engine) backlog(s pipeline.Stage) token.Backlog {
+	return token.Backlog{Pending: e.Waiting[s], Unsettled: e.open(s)}
 }
 
 // open returns the number of a stage's open claims.
@@ -356,7 +356,7 @@ func (e *Engine) Take(s pipeline.Stage) (id string, ok bool) {
 	}
 	e.ids++
 	id = fmt.Sprintf("%s.%d", s, e.ids)
-	n := token.StepOf(s)
+	n := token.Price(token.KindOf(s))
 	g, err := e.Grants[s].Take(id, token.Hold{N: n, Kind: token.KindOf(s), Items: 1})
 	if err != nil {
 		return "", false

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"ratchet/pipeline"
@@ -22,8 +23,8 @@ type Grant struct {
 	// Unsure counts tokens, in total, whose price no reading shows: the answer
 	// never came, or it reported no balance. tokend asks Keepa when it grows.
 	Unsure int `json:"unsure,omitempty"`
-	// Reaped are the last claims that were given up, by id, with what they reserved: a worker that resumes later
-	// still settles its claim, once.
+	// Reaped are claims that were given up, by id, with what they reserved: a worker that resumes later still
+	// settles its claim, once. They are at most maxReaped; a further one replaces that with the smallest id.
 	Reaped map[string]int `json:"gone,omitempty"`
 	// Learned is the actual cost of the closed claims of each kind.
 	Learned map[pipeline.Kind]Learned `json:"learned,omitempty"`
@@ -136,7 +137,7 @@ func (g Grant) Reap(epoch uint64, id string) (Grant, error) {
 		g.Open = without(g.Open, id)
 		g.Lost += h.N
 		for len(g.Reaped) >= maxReaped {
-			g.Reaped = without(g.Reaped, anyKey(g.Reaped))
+			g.Reaped = without(g.Reaped, slices.Min(slices.Collect(maps.Keys(g.Reaped))))
 		}
 		g.Reaped = with(g.Reaped, id, h.N)
 	}
@@ -191,11 +192,4 @@ func without[V any](m map[string]V, id string) map[string]V {
 	out := maps.Clone(m)
 	delete(out, id)
 	return out
-}
-
-func anyKey[V any](m map[string]V) string {
-	for k := range m {
-		return k
-	}
-	return ""
 }

@@ -35,7 +35,7 @@ type Setup struct {
 //	Write    Written                  written again; a successor starts from the stored one
 type Issuer struct {
 	Setup
-	Position
+	PlanInput
 
 	Epoch   uint64
 	Wish    Wish   // the operator's last valid mode
@@ -84,8 +84,8 @@ type (
 	WishRead struct{ Mode, Policy []byte }
 	// DemandRead carries what waits.
 	DemandRead struct {
-		Lanes map[pipeline.Stage]Lane // of the stages that work on products
-		Polls []time.Time             // when each query wants its next page, pipeline time
+		Backlogs map[pipeline.Stage]Backlog // of the stages that work on products
+		Polls    []time.Time                // when each query wants its next page, pipeline time
 	}
 	// Spend plans what is issued.
 	Spend struct{}
@@ -168,7 +168,7 @@ func Succession(last Balance, now time.Time) Balance {
 func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Issuer, []Effect) {
 	i := Issuer{
 		Setup: s, Epoch: b.Epoch, Wish: b.Wish, Rules: b.Rules, Phase: b.Phase, Books: b.Books,
-		Position: Position{
+		PlanInput: PlanInput{
 			Grants: grants, Base: map[pipeline.Stage]int{},
 			Opened: b.Books.Opened, Start: b.Books.Start, Listed: b.Books.Listed, Issued: b.Books.Issued,
 		},
@@ -197,7 +197,8 @@ func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 	case WishRead:
 		return i.onWishRead(e)
 	case DemandRead:
-		return i.onDemandRead(e, m).restrain(m.Now)
+		i = i.onDemandRead(e, m).applyPolicy(m.Now)
+		return i, i.revokeExcess(m.Now)
 	case Spend:
 		return i.spend(m.Now)
 	case Publish:
@@ -267,7 +268,7 @@ func (i Issuer) onSwapped(e Swapped, now time.Time) (Issuer, []Effect) {
 		if e.Grant.Issued == before.Issued {
 			return i, nil
 		}
-		i.Position.Issued, i.Books.Issued = now, now
+		i.PlanInput.Issued, i.Books.Issued = now, now
 		return i, []Effect{Append{i.line(
 			pipeline.Entry{Event: pipeline.EventIssue, Stage: stage, Tokens: c.Tokens, At: now},
 			"issue:%d:%s:%d", i.Epoch, stage, e.Grant.Issued)}}

@@ -81,11 +81,11 @@ func (d *desk) do(e Effect) (Event, error) {
 }
 
 // turn runs a turn of tokend with that much waiting.
-func (d *desk) turn(lanes map[pipeline.Stage]Lane) {
+func (d *desk) turn(backlogs map[pipeline.Stage]Backlog) {
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.step(WishRead{})
-	d.step(DemandRead{Lanes: lanes})
+	d.step(DemandRead{Backlogs: backlogs})
 	d.step(Spend{})
 	d.step(Publish{})
 	d.step(Publish{})
@@ -105,7 +105,7 @@ func reading(left, rate int) *pipeline.Reading {
 	return &pipeline.Reading{TS: t0.UnixMilli(), Left: left, Rate: rate, RefillInMS: 60000}
 }
 
-var commits = map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 9}}
+var commits = map[pipeline.Stage]Backlog{pipeline.StageCommitter: {Pending: 9}}
 
 func TestAStandInOwesWhatItsPredecessorOwed(t *testing.T) {
 	t.Parallel()
@@ -280,7 +280,7 @@ func TestAPauseThatEndsByItsDeadlineAsks(t *testing.T) {
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.pass(2 * time.Minute)
-	d.step(DemandRead{Lanes: commits})
+	d.step(DemandRead{Backlogs: commits})
 	if d.i.Phase.Mode != Burst || d.i.Phase.EndedBy != "deadline" {
 		t.Fatalf("phase %+v", d.i.Phase)
 	}
@@ -295,7 +295,7 @@ func TestUnneededCreditIsTakenBack(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
 	d.answer = reading(60, 5)
-	d.turn(map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 50}})
+	d.turn(map[pipeline.Stage]Backlog{pipeline.StagePeeker: {Pending: 50}})
 	if d.grants[pipeline.StagePeeker].Credit() == 0 {
 		t.Fatal("nothing was issued")
 	}
@@ -309,13 +309,13 @@ func TestCreditWithoutABalanceIsTakenBackOnce(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, nil)
 	d.answer = reading(120, 5)
-	busy := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}, pipeline.StageCommitter: {Pending: 9}}
+	busy := map[pipeline.Stage]Backlog{pipeline.StagePeeker: {Pending: 99}, pipeline.StageCommitter: {Pending: 9}}
 	d.turn(busy)
 	out := d.grants[pipeline.StagePeeker].Credit() + d.grants[pipeline.StageCommitter].Credit()
 	d.answer = reading(out-10, 5) // another program spent some
 	d.pass(askWaiting)
 	d.step(Check{})
-	d.step(DemandRead{Lanes: busy})
+	d.step(DemandRead{Backlogs: busy})
 	left := d.grants[pipeline.StagePeeker].Credit() + d.grants[pipeline.StageCommitter].Credit()
 	if want := d.i.Bucket.Balance(d.now.Now); left != want {
 		t.Errorf("credit of %d stays on a balance of %d: want the same", left, want)
@@ -326,7 +326,7 @@ func TestAnIdleStageReturnsLevelWithTheOthers(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 600, Claimed: 600, Settled: 600}})
 	d.answer = reading(0, 5)
-	peeks := map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}}
+	peeks := map[pipeline.Stage]Backlog{pipeline.StagePeeker: {Pending: 99}}
 	d.i.Base = map[pipeline.Stage]int{} // everything that was ever used counts
 	d.turn(peeks)
 	used := Used(d.i.Grants[pipeline.StageCommitter]) - d.i.Base[pipeline.StageCommitter]
@@ -342,7 +342,7 @@ func TestAnEffectThatWasReportedLostHasNotHappened(t *testing.T) {
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
 	d.step(WishRead{})
-	d.step(DemandRead{Lanes: commits})
+	d.step(DemandRead{Backlogs: commits})
 	lost, effects := d.i.Step(Spend{}, d.now)
 	if len(effects) == 0 {
 		t.Fatal("nothing is issued")
@@ -400,19 +400,19 @@ func TestWorkWithoutAClaimWaitsAfterASecond(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, Balance{}, claimed())
 	d.answer = reading(100, 5)
-	lanes := map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 3}} // one of them in the claim
+	backlogs := map[pipeline.Stage]Backlog{pipeline.StageCommitter: {Pending: 2, Unsettled: 3}} // one of them in the claim
 	demand := func() int { return d.i.Demand[pipeline.StageCommitter].Tokens / PriceCommit }
-	d.turn(lanes)
+	d.turn(backlogs)
 	if got := demand(); got != 2 {
 		t.Errorf("%d wait, want the 2 that were never delivered", got)
 	}
 	d.pass(orphanedAfter)
-	d.turn(lanes)
+	d.turn(backlogs)
 	if got := demand(); got != 4 {
 		t.Errorf("%d wait after a second, want the 2 without a claim too", got)
 	}
-	d.turn(map[pipeline.Stage]Lane{pipeline.StageCommitter: {Pending: 2, Unsettled: 1}})
-	d.turn(lanes)
+	d.turn(map[pipeline.Stage]Backlog{pipeline.StageCommitter: {Pending: 2, Unsettled: 1}})
+	d.turn(backlogs)
 	if got := demand(); got != 2 {
 		t.Errorf("%d wait: the second starts again", got)
 	}
@@ -473,7 +473,7 @@ func TestAFloorAboveTheBucketOfASmallerPlanIsNoLongerInForce(t *testing.T) {
 	if d.i.Floor != 10 || d.i.Refused == "" {
 		t.Errorf("floor %d, refused %q; want the configured 10 and the reason", d.i.Floor, d.i.Refused)
 	}
-	d.step(DemandRead{Lanes: commits})
+	d.step(DemandRead{Backlogs: commits})
 	d.step(Spend{})
 	if d.grants[pipeline.StageCommitter].Credit() == 0 {
 		t.Error("nothing is issued for what waits")

@@ -221,8 +221,8 @@ func TestWorkThatCanBePaidIsPaidInTime(t *testing.T) {
 		for _, s := range pipeline.Stages() {
 			if rapid.Bool().Draw(t, string(s)) {
 				e.Waiting[s] = 1 << 20
-				if cheapest == 0 || token.StepOf(s) < cheapest {
-					cheapest = token.StepOf(s)
+				if cheapest == 0 || token.Price(token.KindOf(s)) < cheapest {
+					cheapest = token.Price(token.KindOf(s))
 				}
 			}
 		}
@@ -288,7 +288,7 @@ func realPrice(s pipeline.Stage) int {
 	if s == pipeline.StageCommitter {
 		return 6
 	}
-	return token.StepOf(s)
+	return token.Price(token.KindOf(s))
 }
 
 func TestNothingExpiresWhileWorkWaitsAndOnlyThenMayIt(t *testing.T) {

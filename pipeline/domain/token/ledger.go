@@ -27,9 +27,7 @@ func (g Grant) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: want 0 to %d tokens, got %d", n.name, mostTokens, n.n))
 		}
 	}
-	if g.Epoch > beyondTime {
-		errs = append(errs, fmt.Errorf("epoch %d is beyond the year 2200", g.Epoch))
-	}
+	errs = append(errs, ValidEpoch(g.Epoch))
 	for id, h := range g.Open {
 		if h.N < 0 || h.N > mostTokens {
 			errs = append(errs, fmt.Errorf("claim %s: want 0 to %d tokens, got %d", cut(id), mostTokens, h.N))

@@ -61,46 +61,47 @@ func (Steady) Next(p Phase, v View, now time.Time) Phase {
 	return Phase{Mode: Burst, Since: now, EndedBy: ended, Claimed: v.Claimed}
 }
 
-// Heartbeat spends until the balance is low and then pauses until it is high, but never longer than Pause.
-type Heartbeat struct {
+// RechargePolicy is the policy heartbeat: it spends until the balance is low and then pauses until it is high, but
+// never longer than Pause.
+type RechargePolicy struct {
 	Below  int           // tokens; 0 means the smaller of 20 and a tenth of the capacity
 	Target int           // tokens; 0 means 280
 	Pause  time.Duration // 0 means 60 minutes
 }
 
-func (h Heartbeat) pause() time.Duration {
-	if h.Pause <= 0 {
+func (r RechargePolicy) pause() time.Duration {
+	if r.Pause <= 0 {
 		return time.Hour
 	}
-	return h.Pause
+	return r.Pause
 }
 
-func (h Heartbeat) below(b Bucket) int {
-	below := cmp.Or(h.Below, 20)
+func (r RechargePolicy) below(b Bucket) int {
+	below := cmp.Or(r.Below, 20)
 	return min(below, max(1, b.Capacity()/10))
 }
 
 // target returns what a pause waits for: never more than the bucket can hold or the deadline can reach.
-func (h Heartbeat) target(b Bucket, deadline, now time.Time) int {
-	target := cmp.Or(h.Target, 280)
+func (r RechargePolicy) target(b Bucket, deadline, now time.Time) int {
+	target := cmp.Or(r.Target, 280)
 	ticks := int(max(0, deadline.Sub(now)) / (b.Period() + tickGuard))
 	return max(1, min(target, b.Capacity()*93/100, b.Balance(now)+ticks*b.Refill()))
 }
 
 // Next returns the phase at now. An invalid state (no deadline, or one further
 // away than a pause is long) gets the deadline it should have had.
-func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
+func (r RechargePolicy) Next(p Phase, v View, now time.Time) Phase {
 	if !v.Bucket.Known {
 		return p
 	}
 	balance := v.Bucket.Balance(now)
 	switch p.Mode {
 	case Recharge:
-		if p.Deadline.IsZero() || p.Deadline.Sub(now) > h.pause() {
-			p.Deadline = now.Add(h.pause())
+		if p.Deadline.IsZero() || p.Deadline.Sub(now) > r.pause() {
+			p.Deadline = now.Add(r.pause())
 		}
 		switch {
-		case balance >= h.goal(p, v.Bucket):
+		case balance >= r.goal(p, v.Bucket):
 			return Phase{Mode: Burst, Since: now, EndedBy: "target", Claimed: v.Claimed, CallDue: p.Deadline}
 		case !now.Before(p.Deadline):
 			return Phase{Mode: Burst, Since: now, EndedBy: "deadline", Claimed: v.Claimed, CallDue: p.Deadline}
@@ -108,20 +109,20 @@ func (h Heartbeat) Next(p Phase, v View, now time.Time) Phase {
 		return p
 	case Burst:
 		worked := v.Claimed > p.Claimed
-		if balance >= h.below(v.Bucket) || !worked && v.Waiting {
+		if balance >= r.below(v.Bucket) || !worked && v.Waiting {
 			return p // a burst continues until something was bought: it owes a call
 		}
-		deadline := now.Add(h.pause())
+		deadline := now.Add(r.pause())
 		if !worked && !p.CallDue.IsZero() && p.CallDue.Before(deadline) {
 			deadline = p.CallDue
 		}
-		return Phase{Mode: Recharge, Since: now, Target: h.target(v.Bucket, deadline, now), Deadline: deadline, EndedBy: p.EndedBy, Claimed: v.Claimed}
+		return Phase{Mode: Recharge, Since: now, Target: r.target(v.Bucket, deadline, now), Deadline: deadline, EndedBy: p.EndedBy, Claimed: v.Claimed}
 	}
 	return Phase{Mode: Burst, Since: now, Claimed: v.Claimed}
 }
 
 // goal returns the stored target, clamped again: the plan may have shrunk since.
-func (h Heartbeat) goal(p Phase, b Bucket) int {
+func (r RechargePolicy) goal(p Phase, b Bucket) int {
 	if p.Target <= 0 {
 		return max(1, b.Capacity()*93/100)
 	}
@@ -163,7 +164,7 @@ func ParseRules(raw []byte) (Rules, error) {
 	}
 	for _, stage := range slices.Sorted(maps.Keys(r.Weights)) { // the same text for the same value
 		w := r.Weights[stage]
-		if StepOf(stage) == 0 {
+		if Price(KindOf(stage)) == 0 {
 			errs = append(errs, fmt.Errorf("policy: weights: want watermarker, peeker or committer, got %q", stage))
 		}
 		if w < 1 || w > 1000 {
@@ -214,7 +215,7 @@ func (r Rules) Check(b Bucket) error {
 // Choose returns the policy that the rules name.
 func (r Rules) Choose() Policy {
 	if r.Policy == "heartbeat" {
-		return Heartbeat{Below: r.Below, Target: r.Target, Pause: time.Duration(r.PauseMinutes) * time.Minute}
+		return RechargePolicy{Below: r.Below, Target: r.Target, Pause: time.Duration(r.PauseMinutes) * time.Minute}
 	}
 	return Steady{}
 }

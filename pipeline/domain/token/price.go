@@ -27,19 +27,6 @@ func Price(k pipeline.Kind) int {
 	return 0
 }
 
-// StepOf returns the worst price of a stage's smallest durable step.
-func StepOf(s pipeline.Stage) int {
-	switch s {
-	case pipeline.StageWatermarker:
-		return PricePage
-	case pipeline.StagePeeker:
-		return PricePeek
-	case pipeline.StageCommitter:
-		return PriceCommit
-	}
-	return 0
-}
-
 // Learned is the actual cost of the calls of a kind, from tokensConsumed.
 type Learned struct {
 	Calls  int `json:"calls"`
@@ -77,7 +64,7 @@ func (g Grant) Ceiling(k pipeline.Kind) int { return max(Price(k), g.Ceilings[k]
 // next one might overspend. Raising its ceiling to that cost restarts the kind.
 func (g Grant) Stopped(k pipeline.Kind) bool { return g.Learned[k].Overran > g.Ceiling(k) }
 
-// KindOf returns the kind of a stage's claims.
+// KindOf returns the kind of a stage's claims, of which one pays for its smallest durable step.
 func KindOf(s pipeline.Stage) pipeline.Kind {
 	switch s {
 	case pipeline.StageWatermarker:

@@ -12,7 +12,7 @@ import (
 type question struct {
 	wanted   bool
 	silent   time.Time     // since when Keepa has not answered; the take-over, before the first answer
-	last     time.Time     // when one was last answered or refused
+	last     time.Time     // when one last ended, with or without an answer
 	answered time.Time     // when one was last answered
 	wait     time.Duration // until the next one, after a failure
 }
@@ -21,7 +21,8 @@ type question struct {
 const (
 	askFirst = 250 * time.Millisecond // between questions after a success, and after the first failure
 	askMost  = 10 * time.Second       // between questions while Keepa is silent
-	// outage is how long /token may be silent before the projection replaces it.
+	// outage is how long /token may be silent before a new leader takes over its predecessor's balance, and
+	// before the tokens of dead claims count as spent.
 	outage = 30 * time.Second
 	// askIdle and askWaiting are how old a reading may grow, pipeline time, while
 	// nothing waits and while something does.

@@ -150,13 +150,13 @@ func TestNothingIsIssuedWhileTheOperatorPauses(t *testing.T) {
 		d.answer = reading(100, 5)
 		d.turn(nil)
 		d.step(WishRead{Mode: []byte(wish)})
-		d.step(DemandRead{Lanes: commits})
+		d.step(DemandRead{Backlogs: commits})
 		d.step(Spend{})
 		if got := d.grants[pipeline.StageCommitter].Issued; got != 0 {
 			t.Errorf("%s: %d tokens were issued", wish, got)
 		}
 		d.step(WishRead{})
-		d.step(DemandRead{Lanes: commits})
+		d.step(DemandRead{Backlogs: commits})
 		d.step(Spend{})
 		if got := d.grants[pipeline.StageCommitter].Issued; got == 0 {
 			t.Errorf("after %s nothing is issued", wish)
@@ -166,7 +166,7 @@ func TestNothingIsIssuedWhileTheOperatorPauses(t *testing.T) {
 
 func TestAStoredPauseKeepsWhatCanBeAndLosesWhatCannot(t *testing.T) {
 	t.Parallel()
-	h, low := Heartbeat{}, View{Bucket: at(15, 5, time.Minute), Claimed: 5}
+	h, low := RechargePolicy{}, View{Bucket: at(15, 5, time.Minute), Claimed: 5}
 	p := h.Next(Phase{Mode: Recharge, Target: 280, Deadline: t0.Add(100 * time.Hour)}, low, t0)
 	if p.Mode != Recharge || p.Deadline != t0.Add(time.Hour) {
 		t.Errorf("a deadline that is four days away: %+v", p)
@@ -193,7 +193,7 @@ func TestSavingForAnExpensiveStepEndsWithPatience(t *testing.T) {
 	t.Parallel()
 	plan := func(after time.Duration) (map[pipeline.Stage]int, pipeline.Stage) {
 		now := t0.Add(after)
-		p := Position{
+		p := PlanInput{
 			Bucket: Bucket{}.Probed(pipeline.Reading{TS: 1, Left: 5, Rate: 1, RefillInMS: 60000}, now), Opened: t0, Start: 1000,
 			Grants: map[pipeline.Stage]Grant{pipeline.StagePeeker: {Issued: 900, Claimed: 900, Settled: 900}},
 			Demand: map[pipeline.Stage]Demand{
@@ -214,7 +214,7 @@ func TestSavingForAnExpensiveStepEndsWithPatience(t *testing.T) {
 func TestDiscoveryLeavesTheRestOfTheIncomeToTheOthers(t *testing.T) {
 	t.Parallel()
 	now := t0.Add(time.Minute)
-	p := Position{
+	p := PlanInput{
 		Bucket: Bucket{}.Probed(pipeline.Reading{TS: 1, Left: 50, Rate: 5, RefillInMS: 60000}, now), Opened: t0,
 		Demand: map[pipeline.Stage]Demand{
 			pipeline.StageWatermarker: {Tokens: PricePage, Step: PricePage}, pipeline.StagePeeker: {Tokens: 5, Step: PricePeek},
@@ -236,7 +236,7 @@ func TestWhatDiscoveryUsedBeforeItsBooksWereOpenedIsNotHeldAgainstIt(t *testing.
 	d.answer = reading(50, 5)
 	d.step(GrantsRead{Grants: maps.Clone(d.grants)})
 	d.step(Check{})
-	d.step(DemandRead{Lanes: map[pipeline.Stage]Lane{pipeline.StagePeeker: {Pending: 99}}, Polls: []time.Time{t0}})
+	d.step(DemandRead{Backlogs: map[pipeline.Stage]Backlog{pipeline.StagePeeker: {Pending: 99}}, Polls: []time.Time{t0}})
 	d.step(Spend{})
 	if got := d.grants[pipeline.StageWatermarker].Credit(); got != PricePage {
 		t.Errorf("%d issued for a page that is due beside peeks, want %d: the balance was lost, and its %d are years old", got, PricePage, long)
@@ -245,7 +245,7 @@ func TestWhatDiscoveryUsedBeforeItsBooksWereOpenedIsNotHeldAgainstIt(t *testing.
 
 func TestAnIdleStageReturnsLevelWithTheBusyOneThatUsedLeast(t *testing.T) {
 	t.Parallel()
-	p := Position{
+	p := PlanInput{
 		Grants: map[pipeline.Stage]Grant{pipeline.StageWatermarker: {Settled: 50}, pipeline.StagePeeker: {Settled: 300}},
 		Demand: map[pipeline.Stage]Demand{pipeline.StageWatermarker: {Tokens: 5, Step: 5}, pipeline.StagePeeker: {Tokens: 1, Step: 1}},
 	}

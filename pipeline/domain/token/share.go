@@ -32,8 +32,8 @@ func DefaultShares() Shares {
 // waits; it stays below the ten minutes after which a wait counts as a stall.
 const patience = 7 * time.Minute
 
-// Position is the input of a plan.
-type Position struct {
+// PlanInput is what Shares.Plan decides on.
+type PlanInput struct {
 	Bucket Bucket
 	Grants map[pipeline.Stage]Grant
 	Demand map[pipeline.Stage]Demand
@@ -51,7 +51,7 @@ func Used(g Grant) int { return g.Settled + g.Lost + g.Credit() + g.Held() }
 
 // Head returns what may still be issued: the projected balance less all outstanding
 // permission and the floor. Below zero, permission must be taken back.
-func (p Position) Head(now time.Time) int {
+func (p PlanInput) Head(now time.Time) int {
 	if !p.Bucket.Known {
 		return 0
 	}
@@ -63,7 +63,7 @@ func (p Position) Head(now time.Time) int {
 }
 
 // last returns when something was last issued, or the beginning.
-func (p Position) last() time.Time {
+func (p PlanInput) last() time.Time {
 	if p.Issued.After(p.Opened) {
 		return p.Issued
 	}
@@ -71,7 +71,7 @@ func (p Position) last() time.Time {
 }
 
 // Waiting reports whether any stage has work.
-func (p Position) Waiting() bool {
+func (p PlanInput) Waiting() bool {
 	for _, d := range p.Demand {
 		if d.Tokens > 0 {
 			return true
@@ -87,7 +87,7 @@ func (p Position) Waiting() bool {
 // wait too: a cheap stage cannot use up the savings of an expensive one. The stage that the last
 // plan saved for comes first, so that a step which becomes due meanwhile does not take what was
 // saved. Only when saving would outlast patience does the cheapest step go first.
-func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, wait pipeline.Stage, need int) {
+func (s Shares) Plan(p PlanInput, now time.Time) (issue map[pipeline.Stage]int, wait pipeline.Stage, need int) {
 	issue = map[pipeline.Stage]int{}
 	if !p.Bucket.Known {
 		return issue, "", 0
@@ -109,7 +109,7 @@ func (s Shares) Plan(p Position, now time.Time) (issue map[pipeline.Stage]int, w
 }
 
 // outlasts reports whether saving what is missing takes longer than patience.
-func (s Shares) outlasts(p Position, missing int, now time.Time) bool {
+func (s Shares) outlasts(p PlanInput, missing int, now time.Time) bool {
 	end := p.last().Add(patience)
 	if at, ok := p.Bucket.Affordable(p.Bucket.Balance(now)+missing, now); ok && !at.After(end) {
 		return false
@@ -118,7 +118,7 @@ func (s Shares) outlasts(p Position, missing int, now time.Time) bool {
 }
 
 // first returns the stage that was saved for, until it has its step; then the next one.
-func (s Shares) first(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
+func (s Shares) first(p PlanInput, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
 	if p.Saving != "" && issued[p.Saving] == 0 {
 		if step := s.wants(p, p.Saving, 0, now); step > 0 {
 			return p.Saving, step
@@ -128,7 +128,7 @@ func (s Shares) first(p Position, issued map[pipeline.Stage]int, now time.Time) 
 }
 
 // next returns the stage furthest below its weight among those that want more, and the step it wants.
-func (s Shares) next(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
+func (s Shares) next(p PlanInput, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
 	var best pipeline.Stage
 	var bestStep, bestUsed int
 	for _, stage := range pipeline.Stages() {
@@ -144,7 +144,7 @@ func (s Shares) next(p Position, issued map[pipeline.Stage]int, now time.Time) (
 	return best, bestStep
 }
 
-func (s Shares) cheapest(p Position, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
+func (s Shares) cheapest(p PlanInput, issued map[pipeline.Stage]int, now time.Time) (pipeline.Stage, int) {
 	var best pipeline.Stage
 	var bestStep int
 	for _, stage := range pipeline.Stages() {
@@ -158,12 +158,12 @@ func (s Shares) cheapest(p Position, issued map[pipeline.Stage]int, now time.Tim
 func (s Shares) weight(stage pipeline.Stage) int { return max(1, s.Weight[stage]) }
 
 // burst returns the most credit a stage may hold: some steps on a small plan, some minutes of income on a large one.
-func (s Shares) burst(p Position, stage pipeline.Stage, step int) int {
+func (s Shares) burst(p PlanInput, stage pipeline.Stage, step int) int {
 	return max(s.Burst[stage], 2*p.Bucket.Refill(), step)
 }
 
 // wants returns the next step that a stage's demand justifies beyond its credit, or 0.
-func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Time) int {
+func (s Shares) wants(p PlanInput, stage pipeline.Stage, issued int, now time.Time) int {
 	d, g := p.Demand[stage], p.Grants[stage]
 	credit := g.Credit() + issued
 	if d.Step <= 0 || d.Tokens <= credit || credit+d.Step > s.burst(p, stage, d.Step) {
@@ -181,8 +181,8 @@ func (s Shares) wants(p Position, stage pipeline.Stage, issued int, now time.Tim
 
 // listAllows keeps discovery within its part of the income, beside the balance found at
 // the start, which may go into the first sweep. There is no limit on tokens that are
-// about to expire, nor when no other stage could be paid for a long time.
-func (s Shares) listAllows(p Position, more int, now time.Time) bool {
+// about to expire, nor once nothing was issued to any stage for as long as patience.
+func (s Shares) listAllows(p PlanInput, more int, now time.Time) bool {
 	if p.Bucket.NearFull(now) || now.Sub(p.last()) >= patience {
 		return true
 	}
@@ -191,7 +191,7 @@ func (s Shares) listAllows(p Position, more int, now time.Time) bool {
 	return (spent+more-max(0, p.Start))*100 <= income*s.ListPart
 }
 
-func (s Shares) alone(p Position, only pipeline.Stage) bool {
+func (s Shares) alone(p PlanInput, only pipeline.Stage) bool {
 	for stage, d := range p.Demand {
 		if stage != only && d.Tokens > 0 {
 			return false
@@ -203,7 +203,7 @@ func (s Shares) alone(p Position, only pipeline.Stage) bool {
 // Level returns the base of an idle stage, lowered so that the stage counts as having used as much of its weight as
 // the busy stage that has used least. So an idle stage saves nothing up: with work again it gets its share, and not
 // everything that it left to others.
-func (s Shares) Level(p Position, idle pipeline.Stage) int {
+func (s Shares) Level(p PlanInput, idle pipeline.Stage) int {
 	var level pipeline.Stage
 	levelUsed := 0
 	for _, stage := range pipeline.Stages() {
@@ -224,7 +224,7 @@ func (s Shares) Level(p Position, idle pipeline.Stage) int {
 
 // Keep returns how much credit a stage may keep: all of it, unless spending is forbidden, the stage
 // does not need it while others wait, or the balance that it was issued against is no longer there.
-func (s Shares) Keep(p Position, stage pipeline.Stage, spend bool, now time.Time) int {
+func (s Shares) Keep(p PlanInput, stage pipeline.Stage, spend bool, now time.Time) int {
 	credit := p.Grants[stage].Credit()
 	if !spend || !p.Bucket.Known {
 		return 0

@@ -2,6 +2,7 @@ package token
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -198,9 +199,23 @@ func TestAGrantMovesOnlyAsItMay(t *testing.T) {
 	}
 }
 
+func TestAClaimThatIsGivenUpAlwaysReplacesTheSameOne(t *testing.T) {
+	t.Parallel()
+	g := Grant{Epoch: 3, Open: map[string]Hold{"new": {N: 2}}, Reaped: map[string]int{}}
+	for i := range maxReaped {
+		g.Reaped[fmt.Sprintf("c%02d", i)] = 1
+	}
+	for range 20 { // the change is repeated after a conflict
+		next, err := g.Reap(3, "new")
+		if _, kept := next.Reaped["c00"]; err != nil || kept || next.Reaped["new"] != 2 || len(next.Reaped) != maxReaped {
+			t.Fatalf("kept %v: %v", next.Reaped, err)
+		}
+	}
+}
+
 func TestAPauseEndsAtItsTargetOrItsDeadline(t *testing.T) {
 	t.Parallel()
-	h := Heartbeat{}
+	h := RechargePolicy{}
 	phase := h.Next(Phase{}, View{Bucket: at(200, 5, time.Minute)}, t0)
 	if phase.Mode != Burst {
 		t.Fatalf("begins in %s", phase.Mode)
@@ -244,7 +259,7 @@ func TestAnImpossiblePhaseStillEnds(t *testing.T) {
 		}
 		now := t0
 		for range 61 {
-			if p = (Heartbeat{}).Next(p, View{Bucket: b, Waiting: true, Claimed: p.Claimed}, now); p.Mode == Burst {
+			if p = (RechargePolicy{}).Next(p, View{Bucket: b, Waiting: true, Claimed: p.Claimed}, now); p.Mode == Burst {
 				return
 			}
 			now = now.Add(time.Minute)
@@ -292,7 +307,7 @@ func TestAPolicyIsRefusedForTheSameReasonEachTime(t *testing.T) {
 
 func TestAStepThatFallsDueDoesNotTakeWhatWasSaved(t *testing.T) {
 	t.Parallel()
-	p := Position{
+	p := PlanInput{
 		Bucket: at(10, 5, time.Minute), Start: 1000, Opened: t0,
 		Grants: map[pipeline.Stage]Grant{pipeline.StageCommitter: {Issued: 130, Claimed: 130, Settled: 130}},
 		Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: PriceCommit, Step: PriceCommit}},
@@ -343,7 +358,7 @@ func TestTheOperatorsCeilingIsReservedAndLiftsAStop(t *testing.T) {
 func TestAnIdleStageIsForgivenToTheLevelAndNotATokenFurther(t *testing.T) {
 	shares := DefaultShares()
 	for used := range 61 {
-		p := Position{
+		p := PlanInput{
 			Grants: map[pipeline.Stage]Grant{pipeline.StageCommitter: {Settled: used}, pipeline.StageWatermarker: {}},
 			Demand: map[pipeline.Stage]Demand{pipeline.StageCommitter: {Tokens: 26, Step: 13}},
 			Base:   map[pipeline.Stage]int{},

@@ -64,7 +64,7 @@ func (e *Engine) happen(at time.Duration, draw func(n int) int) {
 // price draws the actual price of a step.
 func price(s pipeline.Stage, draw func(n int) int) int {
 	if s != pipeline.StageCommitter {
-		return token.StepOf(s)
+		return token.Price(token.KindOf(s))
 	}
 	switch x := draw(100); {
 	case x < 85:

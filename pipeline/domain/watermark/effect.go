@@ -10,7 +10,7 @@ import (
 // Effect is an output of the reader, for the interpreter to carry out.
 type Effect interface{ effect() }
 
-// The effects. One that no event answers has no answer.
+// The effects. An effect that no event answers needs no answer event.
 type (
 	// CountBacklog counts the candidates that wait.
 	CountBacklog struct{}

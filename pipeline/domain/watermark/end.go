@@ -20,8 +20,8 @@ func (s State) Begin(query string, since uint64, p Plan, now time.Time) State {
 	return s
 }
 
-// Reader returns the read under way, without its pages.
-func (s State) Reader(p Plan) *Read {
+// NewRead returns the read under way, without its pages.
+func (s State) NewRead(p Plan) *Read {
 	return NewRead(s.Read.Sweep, s.Read.Down, p.Most, s.Overstates)
 }
 
@@ -46,12 +46,12 @@ func (s State) End(r *Read, p Plan, now time.Time) (State, Change) {
 	covered := r.Covered()
 	since := begun.Sub(s.ReadAt)
 	if s.Mark > 0 && !s.ReadAt.IsZero() && since >= p.Window {
-		s = s.owe(&c, Gap{From: s.Mark, To: max(s.Mark, r.Top), Opened: s.ReadAt, RowsEstimate: int(s.PerHour * since.Hours())})
+		s = s.openGap(&c, Gap{From: s.Mark, To: max(s.Mark, r.Top), Opened: s.ReadAt, RowsEstimate: int(s.PerHour * since.Hours())})
 	}
 	was := s.Mark
 	s.Mark = max(s.Mark, r.Top)
 	s = s.fill(r, covered, p, now, &c)
-	s = s.owes(r, covered, was, now, &c)
+	s = s.openGaps(r, covered, was, now, &c)
 	s.Covered = covered.Within(Span{0, r.Top})
 	if r.Total >= 0 {
 		s.Rows = r.Total
@@ -89,18 +89,18 @@ func (s State) ended(r *Read, p Plan, was Mark, now time.Time, c *Change) State 
 	return s
 }
 
-// owe opens a gap with an id derived from it.
-func (s State) owe(c *Change, g Gap) State {
+// openGap opens a gap with an id derived from it.
+func (s State) openGap(c *Change, g Gap) State {
 	g.ID = fmt.Sprintf("%s.%d-%d", s.Read.ID, g.From, g.To)
 	n := len(s.Gaps)
-	if s = s.Owe(g); len(s.Gaps) > n {
+	if s = s.addGap(g); len(s.Gaps) > n {
 		c.Opened = append(c.Opened, g)
 	}
 	return s
 }
 
-// fill removes covered spans from the gaps. Of a gap older than rows stay listed some rows have
-// left, so a completed read ends it. What it did not cover even then is left to a sweep.
+// fill removes covered spans from the gaps. Some rows of a gap older than p.Window have left the list, so a completed
+// read closes it; what it did not cover is left to a sweep.
 func (s State) fill(r *Read, covered Spans, p Plan, now time.Time, c *Change) State {
 	owed := s.Gaps
 	s.Gaps = nil
@@ -141,9 +141,9 @@ func (s State) shrink(g Gap, rest Spans, c *Change) State {
 			part.RowsEstimate = g.RowsEstimate // its depth is unknown, so its rows cannot be divided
 		}
 		if i == 0 {
-			s = s.Owe(part)
+			s = s.addGap(part)
 		} else {
-			s = s.owe(c, part)
+			s = s.openGap(c, part)
 		}
 	}
 	return s
@@ -154,11 +154,11 @@ func from(m Span) Mark {
 	return max(0, m.Lo-1)
 }
 
-// owes opens the gaps of this read: everything that it had to see, does not prove to have seen, and was not owed yet.
-func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
+// openGaps opens the gaps of this read: all that it had to see, does not prove to have seen, and was not owed yet.
+func (s State) openGaps(r *Read, covered Spans, was Mark, now time.Time, c *Change) State {
 	need := Span{was + 1, s.Mark}
 	if was == 0 || r.Sweep && r.Done {
-		need.Lo = Begin
+		need.Lo = MinMark
 	}
 	known := covered
 	for _, g := range s.Gaps {
@@ -172,14 +172,14 @@ func (s State) owes(r *Read, covered Spans, was Mark, now time.Time, c *Change) 
 		case m.Lo <= 0:
 			g.RowsEstimate = r.within(m)
 		}
-		s = s.owe(c, g)
+		s = s.openGap(c, g)
 	}
 	return s
 }
 
 // within estimates how many rows lie in a span that was not covered, from the density of the covered rows.
 func (r *Read) within(m Span) int {
-	oldest := End
+	oldest := MaxMark
 	for _, p := range r.shown {
 		oldest = min(oldest, p.oldest)
 	}

@@ -172,14 +172,14 @@ func drawState(t *rapid.T) State {
 		if slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.From <= to && from <= g.To }) {
 			continue
 		}
-		s = s.Owe(Gap{ID: fmt.Sprintf("%d-%d", from, to), From: from, To: to, Opened: t0.Add(-time.Duration(rapid.IntRange(0, 40).Draw(t, "age")) * time.Hour), Deep: rapid.Bool().Draw(t, "deep")})
+		s = s.addGap(Gap{ID: fmt.Sprintf("%d-%d", from, to), From: from, To: to, Opened: t0.Add(-time.Duration(rapid.IntRange(0, 40).Draw(t, "age")) * time.Hour), Deep: rapid.Bool().Draw(t, "deep")})
 	}
 	return s.Begin("q@1", 7, DefaultPlan(), t0)
 }
 
 // after returns the state after a read of some of the pages.
 func after(t *rapid.T, s State, pages []Page) (State, *Read, Change) {
-	r := s.Reader(DefaultPlan())
+	r := s.NewRead(DefaultPlan())
 	for _, p := range pages {
 		if _, more := r.Next(); !more {
 			break
@@ -269,7 +269,7 @@ func TestAReadThatDiedResumesFromItsStoredPages(t *testing.T) {
 func TestTheSameGapIsOwedOnce(t *testing.T) {
 	t.Parallel()
 	g := Gap{ID: "g", From: 1, To: 9, Opened: t0}
-	if s := (State{}).Owe(g).Owe(g); len(s.Gaps) != 1 {
+	if s := (State{}).addGap(g).addGap(g); len(s.Gaps) != 1 {
 		t.Fatalf("owed %d times", len(s.Gaps))
 	}
 }

@@ -24,7 +24,8 @@ type Page struct {
 	Updated Mark // the newest visit to any of its products; 0 unknown
 }
 
-// Last reports whether no further page has rows. The list gives its own size, so the empty page is never bought.
+// Last reports whether no further page has rows. If the list's size is known, the empty page after a full last one is
+// not bought.
 func (p Page) Last() bool {
 	if p.Total >= 0 {
 		return (p.Index+1)*RowsPerPage >= p.Total || len(p.Rows) == 0

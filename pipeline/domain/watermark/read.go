@@ -129,8 +129,8 @@ func (r *Read) count(total int) {
 // and its last, but not the minutes of these two, which may continue beyond it, unless the list ends there.
 func (r *Read) cover(p Page) {
 	d := p.dates()
-	now := shown{rows: make(map[Row]bool, len(p.Rows)), oldest: End, hi: Begin}
-	lo := End
+	now := shown{rows: make(map[Row]bool, len(p.Rows)), oldest: MaxMark, hi: MinMark}
+	lo := MaxMark
 	for _, m := range d {
 		now.hi, lo = max(now.hi, m-1-slack), min(lo, m+1+slack)
 		now.oldest = min(now.oldest, m)
@@ -143,12 +143,12 @@ func (r *Read) cover(p Page) {
 	}
 	switch {
 	case p.Index == 0:
-		now.hi = End
+		now.hi = MaxMark
 	case joined:
 		now.hi = above.hi
 	}
 	if p.Last() && len(p.Rows) < RowsPerPage {
-		lo = Begin // a full page may be followed by more, whatever the total
+		lo = MinMark // a full page may be followed by more, whatever the total
 	}
 	r.shown[p.Index] = now
 	r.spans = r.spans.Add(Span{lo, now.hi})
@@ -194,7 +194,7 @@ func (r *Read) Covered() Spans {
 	case !r.disorder:
 		return r.spans
 	case r.Done && r.least >= 0 && r.least == r.most && r.Lacks() == 0 && r.most <= r.Most*RowsPerPage:
-		return Spans{{Begin, End}}
+		return Spans{{MinMark, MaxMark}}
 	}
 	return nil
 }

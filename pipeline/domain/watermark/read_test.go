@@ -29,7 +29,7 @@ func state() State {
 
 func read(s State, pages ...Page) (State, *Read, Change) {
 	s = s.Begin("q@1", 1, DefaultPlan(), t0)
-	r := s.Reader(DefaultPlan())
+	r := s.NewRead(DefaultPlan())
 	for _, p := range pages {
 		r.Take(p)
 	}
@@ -129,7 +129,7 @@ func TestAReadCutShortRatchetsAndOwesTheRest(t *testing.T) {
 		t.Error("the next read does not go down to what is owed")
 	}
 	// The read goes on where it was.
-	r := next.Reader(DefaultPlan())
+	r := next.NewRead(DefaultPlan())
 	r.Take(page(0, 450, 0, 150))
 	if i, _ := r.Next(); i != 1 {
 		t.Errorf("continues at page %d", i)
@@ -236,7 +236,7 @@ func TestAListThatCountsTooManyIsReadTwiceOnlyOnce(t *testing.T) {
 	}
 	next.LastSweep = t0.Add(-13 * time.Hour)
 	next = next.Begin("q@1", 2, DefaultPlan(), t0)
-	again := next.Reader(DefaultPlan())
+	again := next.NewRead(DefaultPlan())
 	for _, p := range pages {
 		again.Take(p)
 	}
@@ -247,7 +247,7 @@ func TestAListThatCountsTooManyIsReadTwiceOnlyOnce(t *testing.T) {
 
 func TestAQueryThatChangedIsReadFromTheStart(t *testing.T) {
 	t.Parallel()
-	s := state().Owe(Gap{ID: "g", From: 1, To: 9})
+	s := state().addGap(Gap{ID: "g", From: 1, To: 9})
 	if next := s.Begin("q@2", 1, DefaultPlan(), t0); next.Mark != 0 || len(next.Gaps) != 0 || !next.Read.Sweep {
 		t.Errorf("%+v", next)
 	}

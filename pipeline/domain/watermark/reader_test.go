@@ -431,7 +431,7 @@ func TestARowTakesTheLaneOfTheReasonForItsReadAndIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	now := Mark(keepa.FromTime(t0))
-	w.state = w.state.Owe(Gap{ID: "g", From: now - 150, To: now - 120})
+	w.state = w.state.addGap(Gap{ID: "g", From: now - 150, To: now - 120})
 	w.state.LastSweep = time.Time{} // so that what is old is the backfill
 	w.state.Mark = now - 50
 	at := func(age Mark) Row { return Row{ASIN: fmt.Sprintf("C%09d", age), At: now - age} }
@@ -470,7 +470,7 @@ func TestARowTakesTheLaneOfTheReasonForItsReadAndIsOfferedOnce(t *testing.T) {
 func TestAReadEndsOnceAndOnlyWhileItIsTheOneUnderWay(t *testing.T) {
 	t.Parallel()
 	s := newWorld(t).state.Begin("q@1", 1, DefaultPlan(), t0)
-	r := s.Reader(DefaultPlan())
+	r := s.NewRead(DefaultPlan())
 	r.Take(page(0, 20, 0, 20))
 	finish := Finish{ID: s.Read.ID, Read: r, Plan: DefaultPlan(), Now: t0}
 	other := s

@@ -18,11 +18,11 @@ func TestAGapThatNoReadFillsIsOwedNoLongerThanRowsStay(t *testing.T) {
 		"one that only a sweep fills": {p.Window, true, false},
 		"and waited for two of them":  {2*p.SweepEvery + p.Window, true, true},
 	} {
-		s := state().Owe(Gap{ID: "g", From: keepaNow - 900, To: keepaNow - 800, Opened: t0.Add(-c.age), RowsEstimate: 5, Deep: c.deep})
+		s := state().addGap(Gap{ID: "g", From: keepaNow - 900, To: keepaNow - 800, Opened: t0.Add(-c.age), RowsEstimate: 5, Deep: c.deep})
 		s.Mark = keepaNow - 60
 		s = s.Begin("q@1", 1, p, t0)
 		s.Read.Sweep, s.Read.Down = false, keepaNow-90 // it does not go down to the gap
-		r := s.Reader(p)
+		r := s.NewRead(p)
 		r.Take(page(0, 450, 0, 150))
 		next, change := s.End(r, p, t0)
 		if !r.Done {

@@ -5,11 +5,11 @@ import (
 	"slices"
 )
 
-// Begin and End lie beyond every date of a list, and far enough from the
+// MinMark and MaxMark lie beyond every date of a list, and far enough from the
 // ends of the type that a minute can be added or subtracted.
 const (
-	Begin = Mark(math.MinInt64 / 4)
-	End   = Mark(math.MaxInt64 / 4)
+	MinMark = Mark(math.MinInt64 / 4)
+	MaxMark = Mark(math.MaxInt64 / 4)
 )
 
 // Span is the minutes from Lo to Hi, both included; empty when Lo is above Hi.

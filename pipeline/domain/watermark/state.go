@@ -1,9 +1,9 @@
-// Package watermark is the ledger of the deal list: how far it was
-// read, what is still owed, and when to look again. It is pure.
+// Package watermark tracks how far the deal list was read, what is still owed, and when to read again. It is pure.
 //
 // Four laws hold. A mark never goes back, never passes what was seen, and never lies in the future of
 // Keepa's own clock. Coverage is idempotent, commutative and associative. What a read did not prove to
-// have seen is owed as a gap until it is read or expires. Nothing depends on the order of the list.
+// have seen is owed as a gap until it is read or expires. Correctness does not depend on the list's order: an
+// unordered list is read to its end.
 //
 //	State ──Begin──▶ State with Read ──Take page…──▶ Read ──End──▶ State, what opened, filled, expired
 //	                    └─ dies here: the stored pages make the same Read again
@@ -77,7 +77,7 @@ func Newest(rows []Mark, keepaNow Mark) Mark {
 // span returns the minutes that a gap owes.
 func (g Gap) span() Span {
 	if g.From <= 0 {
-		return Span{Begin, g.To}
+		return Span{MinMark, g.To}
 	}
 	return Span{g.From + 1, g.To}
 }
@@ -87,8 +87,8 @@ func (s State) Owes(m Mark) bool {
 	return slices.ContainsFunc(s.Gaps, func(g Gap) bool { return g.span().Has(m) })
 }
 
-// Owe opens a gap. It is idempotent by id, and ignores an empty gap.
-func (s State) Owe(g Gap) State {
+// addGap adds a gap to those that are owed. It is idempotent by id, and ignores an empty gap.
+func (s State) addGap(g Gap) State {
 	if g.From >= g.To || slices.ContainsFunc(s.Gaps, func(h Gap) bool { return h.ID == g.ID }) {
 		return s
 	}

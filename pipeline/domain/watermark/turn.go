@@ -70,7 +70,7 @@ func (r Reader) takeUp() (Reader, []Effect) {
 
 // over returns the reader with the state's read under way and no page of it.
 func (r Reader) over(s State) Reader {
-	r.State, r.read, r.offered = s, s.Reader(r.Plan), nil
+	r.State, r.read, r.offered = s, s.NewRead(r.Plan), nil
 	return r
 }
 
@@ -117,7 +117,7 @@ func (r Reader) move(e Event, now time.Time) (Reader, []Effect) {
 		r.holds, r.bought = false, true
 		return r.took(e.Answer, now)
 	case Offered:
-		return r.count(e.Rows, now)
+		return r.addPage(e.Rows, now)
 	}
 	return r, nil
 }
@@ -221,8 +221,8 @@ func (r Reader) lanes(p Page, now time.Time) []LanedRow {
 	return out
 }
 
-// count counts the candidates of the current page and takes the page, if all of it came.
-func (r Reader) count(rows []Row, now time.Time) (Reader, []Effect) {
+// addPage counts the candidates of the current page, and adds the page to the read, if all of it came.
+func (r Reader) addPage(rows []Row, now time.Time) (Reader, []Effect) {
 	a := r.page
 	offered := make(map[Row]bool, len(a.Page.Rows))
 	for _, row := range a.Page.Rows {

@@ -74,7 +74,7 @@ func natsDir(dir, stream string) string { return filepath.Join(dir, "nats", stre
 func begin(dir string) error {
 	left, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("look at %s: %w", dir, err)
+		return fmt.Errorf("inspect %s: %w", dir, err)
 	}
 	if len(left) > 0 {
 		return process.Usagef("%s is not empty: name a new directory; one that an interrupted backup left can be deleted", dir)

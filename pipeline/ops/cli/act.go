@@ -97,7 +97,7 @@ func Marketplaces(ctx context.Context, b *bus.Bus, asin string) ([]int, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("look for %s among the deals: %w", asin, err)
+		return nil, fmt.Errorf("search the deals for %s: %w", asin, err)
 	}
 	return out, nil
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // errConflict means that another process applied something at the same time.
-var errConflict = errors.New("others were applied at the same time; look at the history and repeat the command")
+var errConflict = errors.New("others were applied at the same time; check the history and repeat the command")
 
 // kind is what operators apply in versions, each kind under a key of CONFIG.
 type kind[T any] struct {

@@ -174,7 +174,7 @@ func withBody(ctx context.Context, b *bus.Bus, d pipeline.Dead) (pipeline.Dead, 
 	}
 	s, err := b.JS.Stream(ctx, d.Stream)
 	if err != nil {
-		return d, fmt.Errorf("look at stream %s: %w", d.Stream, err)
+		return d, fmt.Errorf("inspect stream %s: %w", d.Stream, err)
 	}
 	m, err := s.GetMsg(ctx, d.Sequence)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

@@ -113,7 +113,7 @@ func (l *sender) open(ctx context.Context) error {
 // run sends until ctx ends.
 func (l *sender) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if wait := -process.MachineSince(l.resumes); wait > 0 {
+		if wait := process.MachineUntil(l.resumes); wait > 0 {
 			_ = process.Sleep(ctx, min(wait, time.Second))
 			continue
 		}
@@ -196,7 +196,7 @@ func (l *sender) deals(ctx context.Context, items []loop.Item) error {
 			together = append(together, items[i])
 		}
 		if l.waits() { // a message before this one failed: this one waits as long
-			failed = append(failed, again(ctx, together, -process.MachineSince(l.resumes)))
+			failed = append(failed, again(ctx, together, process.MachineUntil(l.resumes)))
 			continue
 		}
 		failed = append(failed, l.message(ctx, together))
@@ -313,7 +313,7 @@ func (l *sender) handBack(ctx context.Context, items []loop.Item) error {
 	for _, it := range items {
 		times = max(times, it.Deliveries)
 	}
-	return again(ctx, items, max(notify.Pause(int(min(times, 20)), 0, 0), -process.MachineSince(l.resumes)))
+	return again(ctx, items, max(notify.Pause(int(min(times, 20)), 0, 0), process.MachineUntil(l.resumes)))
 }
 
 // attempt sends one message and notes what came of it. A message that the target will never take is logged and

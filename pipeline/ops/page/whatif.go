@@ -231,7 +231,7 @@ func (s *Server) whatIf(ctx context.Context, q url.Values) (whatIfModel, error) 
 	began := process.MachineNow()
 	a := &whatIfAnswer{Compared: w.kept.Compare(t.Judge, after), LeftOut: w.kept.LeftOut}
 	a.Took = process.MachineSince(began).Round(time.Millisecond).String()
-	a.says(t.Judge.Settings().Domain())
+	a.format(t.Judge.Settings().Domain())
 	for _, threshold := range t.Judge.Thresholds() {
 		a.Glance = a.Glance || slices.Contains(threshold.Looks, pipeline.LookGlance) && slices.ContainsFunc(m.Changed, func(k knob) bool { return k.Name == threshold.Name })
 	}
@@ -297,8 +297,8 @@ func (w *whatIf) forget() {
 	w.kept, w.read = nil, time.Time{}
 }
 
-// says writes the amounts.
-func (a *whatIfAnswer) says(d keepa.Domain) {
+// format sets the amounts as they are shown.
+func (a *whatIfAnswer) format(d keepa.Domain) {
 	money := func(n int64) string { return d.Money(&n) }
 	a.BeforeProfit, a.AfterProfit, a.BeforeExpected, a.AfterExpected = money(a.Before.Profit), money(a.After.Profit), money(a.Before.Expected), money(a.After.Expected)
 	a.Deals = signed(int64(a.After.Deals-a.Before.Deals), func(n int64) string { return strconv.FormatInt(n, 10) })

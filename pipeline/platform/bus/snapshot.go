@@ -390,7 +390,7 @@ func (b *Bus) replayTail(ctx context.Context, dir string) error {
 func (b *Bus) Positions(ctx context.Context, stream string) (map[string]uint64, error) {
 	s, err := b.JS.Stream(ctx, stream)
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", nameOf(stream), err)
+		return nil, fmt.Errorf("inspect %s: %w", nameOf(stream), err)
 	}
 	out := map[string]uint64{}
 	all := s.ListConsumers(ctx)
@@ -417,7 +417,7 @@ func (b *Bus) Existing(ctx context.Context) ([]string, error) {
 		switch {
 		case errors.Is(err, jetstream.ErrStreamNotFound):
 		case err != nil:
-			return nil, fmt.Errorf("look at %s: %w", nameOf(want.Name), err)
+			return nil, fmt.Errorf("inspect %s: %w", nameOf(want.Name), err)
 		default:
 			out = append(out, want.Name)
 		}

@@ -180,7 +180,7 @@ func (l Loop[In, Fact, Out]) read(ctx context.Context, items []Item) ([]Item, []
 
 // conclude decides about all items, applies every effect, and only then settles.
 func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []In, facts []Fact) (int, error) {
-	mark := trace.Begin(ctx, "decide")
+	span := trace.Begin(ctx, "decide")
 	now := l.Now()
 	decisions := make([]Decision[Out], len(ins))
 	var out []Out
@@ -188,10 +188,10 @@ func (l Loop[In, Fact, Out]) conclude(ctx context.Context, items []Item, ins []I
 		decisions[i] = l.decide(ins[i], facts[i], now)
 		out = append(out, decisions[i].Out...)
 	}
-	mark.End()
-	mark = trace.Begin(ctx, "publish")
+	span.End()
+	span = trace.Begin(ctx, "publish")
 	err := l.Apply(ctx, out)
-	mark.End()
+	span.End()
 	if err != nil {
 		return 0, l.handBack(ctx, items, fmt.Errorf("apply: %w", err))
 	}

@@ -96,3 +96,6 @@ func MachineNow() time.Time { return time.Now() }
 
 // MachineSince returns the machine time that has passed since t.
 func MachineSince(t time.Time) time.Duration { return time.Since(t) }
+
+// MachineUntil returns the machine time until t; negative once it has passed.
+func MachineUntil(t time.Time) time.Duration { return time.Until(t) }

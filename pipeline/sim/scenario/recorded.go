@@ -38,7 +38,7 @@ func (f *Figures) recorded(ctx context.Context, r *Rig) error {
 	for _, stream := range slices.Sorted(maps.Keys(recordedIn)) {
 		s, err := r.Bus.JS.Stream(ctx, stream)
 		if err != nil {
-			return fmt.Errorf("look at %s: %w", stream, err)
+			return fmt.Errorf("inspect %s: %w", stream, err)
 		}
 		info := s.CachedInfo()
 		rows, known, err := pair(ctx, w, fmt.Sprintf("SELECT toInt64(count()), toInt64(uniqExact(row_id)) FROM %s FINAL WHERE bitShiftRight(row_id, 32) = %d",

@@ -48,67 +48,62 @@ func Open(ctx context.Context, b *bus.Bus, env process.Env, stage pipeline.Stage
 	if err != nil {
 		return nil, err
 	}
-	p := &Spender{
+	s := &Spender{
 		bus: b, env: env, stage: stage, hint: process.NewHint(),
 		grant: bus.NewCell(kv, pipeline.KeyGrant(stage)), mode: bus.NewCell(kv, pipeline.KeyMode), balance: bus.NewCell(kv, pipeline.KeyBalance),
 		worker: string(stage) + "-" + strings.ReplaceAll(process.Instance(), ".", "-") + "-" + fmt.Sprintf("%x", process.MachineNow().UnixNano()),
 	}
-	stop, err := p.listen()
+	stop, err := s.listen()
 	if err != nil {
 		return nil, fmt.Errorf("listen to the grant of %s: %w", stage, err)
 	}
 	context.AfterFunc(ctx, stop)
-	p.count(buys[stage], answered, 0, 0)
-	return p, nil
+	s.count(token.KindOf(stage), answered, 0, 0)
+	return s, nil
 }
 
 // answered is the result of a call that was.
 const answered = "answered"
 
-// buys is what each stage calls Keepa for.
-var buys = map[pipeline.Stage]pipeline.Kind{
-	pipeline.StageWatermarker: pipeline.KindDeals, pipeline.StagePeeker: pipeline.KindPeek, pipeline.StageCommitter: pipeline.KindCommit,
-}
-
 // count adds calls and tokens to the metrics. With none it begins their series: Prometheus
 // sees an increase only in a series that it has seen before.
-func (p *Spender) count(kind pipeline.Kind, result string, calls, tokens int) {
-	m := p.env.Health.Metrics()
-	m.Count(metric.Calls, float64(calls), string(p.stage), string(kind), result)
-	m.Count(metric.Spent, float64(tokens), string(p.stage), string(kind))
+func (s *Spender) count(kind pipeline.Kind, result string, calls, tokens int) {
+	m := s.env.Health.Metrics()
+	m.Count(metric.Calls, float64(calls), string(s.stage), string(kind), result)
+	m.Count(metric.Spent, float64(tokens), string(s.stage), string(kind))
 }
 
 // listen subscribes to writes of the grant and the mode.
-func (p *Spender) listen() (func(), error) {
+func (s *Spender) listen() (func(), error) {
 	var all []func()
 	stop := func() {
-		for _, s := range all {
-			s()
+		for _, end := range all {
+			end()
 		}
 	}
-	for _, key := range []string{pipeline.KeyGrant(p.stage), pipeline.KeyMode} {
-		s, err := p.bus.Hint(pipeline.KeySubject(p.bus.Own(pipeline.BucketTokens), key), p.hint.Give)
+	for _, key := range []string{pipeline.KeyGrant(s.stage), pipeline.KeyMode} {
+		end, err := s.bus.Hint(pipeline.KeySubject(s.bus.Own(pipeline.BucketTokens), key), s.hint.Give)
 		if err != nil {
 			stop()
 			return nil, err
 		}
-		all = append(all, s)
+		all = append(all, end)
 	}
 	return stop, nil
 }
 
 // Changed fires when the grant or the mode may have changed. It may fire without a change, and
 // it may fail to fire, so the waiter also reads the grant after a bus.Fallback.
-func (p *Spender) Changed() <-chan struct{} { return p.hint }
+func (s *Spender) Changed() <-chan struct{} { return s.hint }
 
 // Affords returns how many items of a kind can be claimed now, at what a claim reserves for
 // one: 0 while the kind is stopped, and unless the operator's mode is run.
-func (p *Spender) Affords(ctx context.Context, kind pipeline.Kind) (int, error) {
-	wish, err := p.Wish(ctx)
+func (s *Spender) Affords(ctx context.Context, kind pipeline.Kind) (int, error) {
+	wish, err := s.Wish(ctx)
 	if err != nil || wish != token.Run {
 		return 0, err
 	}
-	g, err := p.read(ctx)
+	g, err := s.read(ctx)
 	if err != nil || g.Stopped(kind) {
 		return 0, err
 	}
@@ -116,8 +111,8 @@ func (p *Spender) Affords(ctx context.Context, kind pipeline.Kind) (int, error) 
 }
 
 // Income returns the plan's tokens a minute according to the stage's last answer; 0 before the first.
-func (p *Spender) Income(ctx context.Context) (int, error) {
-	g, err := p.read(ctx)
+func (s *Spender) Income(ctx context.Context) (int, error) {
+	g, err := s.read(ctx)
 	if err != nil || g.API == nil {
 		return 0, err
 	}
@@ -125,30 +120,30 @@ func (p *Spender) Income(ctx context.Context) (int, error) {
 }
 
 // read returns the grant; tokend rebuilds an unreadable one.
-func (p *Spender) read(ctx context.Context) (token.Grant, error) {
-	raw, _, err := p.grant.Read(ctx)
+func (s *Spender) read(ctx context.Context) (token.Grant, error) {
+	raw, _, err := s.grant.Read(ctx)
 	if err != nil {
 		return token.Grant{}, err
 	}
-	return bus.Decode[token.Grant](p.grant, raw)
+	return bus.Decode[token.Grant](s.grant, raw)
 }
 
 // Wish returns what the operator wants; an absent key means run. If the wish is
 // unreadable the last readable one applies, from here or from tokend's balance.
-func (p *Spender) Wish(ctx context.Context) (token.Wish, error) {
-	raw, _, err := p.mode.Read(ctx)
+func (s *Spender) Wish(ctx context.Context) (token.Wish, error) {
+	raw, _, err := s.mode.Read(ctx)
 	if err != nil {
 		return token.Run, err
 	}
 	wish, err := token.ParseWish(raw)
 	if err == nil {
-		p.good.Store(&readWish{wish, process.MachineNow()})
+		s.good.Store(&readWish{wish, process.MachineNow()})
 		return wish, nil
 	}
-	if good := p.good.Load(); good != nil {
+	if good := s.good.Load(); good != nil {
 		return good.wish, nil
 	}
-	return p.balanceWish(ctx)
+	return s.balanceWish(ctx)
 }
 
 // readWish is what the operator wanted at an instant of machine time.
@@ -159,17 +154,17 @@ type readWish struct {
 
 // recentWish returns the wish as it was within the last second: most claims follow a read of it, and while a server
 // does not answer each further one is waited for.
-func (p *Spender) recentWish(ctx context.Context) (token.Wish, error) {
-	if good := p.good.Load(); good != nil && process.MachineSince(good.at) < time.Second {
+func (s *Spender) recentWish(ctx context.Context) (token.Wish, error) {
+	if good := s.good.Load(); good != nil && process.MachineSince(good.at) < time.Second {
 		return good.wish, nil
 	}
-	return p.Wish(ctx)
+	return s.Wish(ctx)
 }
 
 // balanceWish returns the wish that tokend follows; paused if it has published none.
-func (p *Spender) balanceWish(ctx context.Context) (token.Wish, error) {
+func (s *Spender) balanceWish(ctx context.Context) (token.Wish, error) {
 	var v token.Balance
-	raw, _, err := p.balance.Read(ctx)
+	raw, _, err := s.balance.Read(ctx)
 	if err != nil || raw == nil || json.Unmarshal(raw, &v) != nil || v.Wish == "" {
 		return token.Paused, err
 	}
@@ -178,7 +173,7 @@ func (p *Spender) balanceWish(ctx context.Context) (token.Wish, error) {
 
 // Claim is permission to spend up to Tokens on one call. It must be closed.
 type Claim struct {
-	p        *Spender
+	spender  *Spender
 	id       string
 	n        int
 	kind     pipeline.Kind
@@ -190,24 +185,24 @@ type Claim struct {
 // Claim takes n tokens for one call of a kind about that many items, if the operator's mode is run: tokend takes back
 // what it has issued when that changes, but it may be down. After an error with an unknown outcome the grant is read
 // again, and a claim that was stored is found by its ID.
-func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
+func (s *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items int) (*Claim, error) {
 	if n <= 0 {
 		return nil, fmt.Errorf("claim %d tokens: want at least 1", n)
 	}
-	wish, err := p.recentWish(ctx)
+	wish, err := s.recentWish(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if wish != token.Run {
 		return nil, ErrHeld
 	}
-	mark := trace.Begin(ctx, "claim") // recorded only if it succeeds
+	span := trace.Begin(ctx, "claim") // recorded only if it succeeds
 	c := &Claim{
-		p: p, id: fmt.Sprintf("%s.%d", p.worker, p.seq.Add(1)), n: n, kind: kind, items: items,
-		deadline: process.MachineNow().Add(token.Life(p.env.Clock.Machine)), // measured from before the write: early, never late
+		spender: s, id: fmt.Sprintf("%s.%d", s.worker, s.seq.Add(1)), n: n, kind: kind, items: items,
+		deadline: process.MachineNow().Add(token.Life(s.env.Clock.Machine)), // measured from before the write: early, never late
 	}
-	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: p.worker, At: p.env.Now()}
-	_, err = bus.Change(ctx, p.grant, func(g token.Grant) (token.Grant, bool, error) {
+	hold := token.Hold{N: n, Kind: kind, Items: items, Worker: s.worker, At: s.env.Now()}
+	_, err = bus.Change(ctx, s.grant, func(g token.Grant) (token.Grant, bool, error) {
 		hold.N = max(n, items*g.Ceiling(kind)) // the operator's ceiling may exceed the caller's
 		c.n = hold.N
 		next, err := g.Take(c.id, hold)
@@ -218,13 +213,13 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 		return nil, err
 	}
 	if err == nil {
-		_, err = p.bus.Publish(ctx, c.message(c.entry(pipeline.EventClaim, c.n), "claim:"+c.id))
+		_, err = s.bus.Publish(ctx, c.message(c.entry(pipeline.EventClaim, c.n), "claim:"+c.id))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("claim %d tokens: %w", n, err), c.undo(ctx))
 	}
-	mark.Number("ratchet.tokens", c.n)
-	mark.End()
+	span.Number("ratchet.tokens", c.n)
+	span.End()
 	return c, nil
 }
 
@@ -234,7 +229,7 @@ func (p *Spender) Claim(ctx context.Context, n int, kind pipeline.Kind, items in
 func (c *Claim) undo(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	_, err := bus.Change(ctx, c.p.grant, func(g token.Grant) (token.Grant, bool, error) {
+	_, err := bus.Change(ctx, c.spender.grant, func(g token.Grant) (token.Grant, bool, error) {
 		return g.Settle(c.id, 0, nil), true, nil
 	})
 	return err
@@ -251,12 +246,20 @@ func (c *Claim) Tokens() int { return c.n }
 func (c *Claim) Deadline() time.Time { return c.deadline }
 
 // StartBy returns the machine time after which no call may start under the claim.
-func (c *Claim) StartBy() time.Time { return c.deadline.Add(-token.Life(c.p.env.Clock.Machine) / 2) }
+func (c *Claim) StartBy() time.Time {
+	return c.deadline.Add(-token.Life(c.spender.env.Clock.Machine) / 2)
+}
 
 // Close ends the claim at its real price. The ledger's line is stored first, under the claim's ID:
 // a crash in between leaves an open claim that tokend reaps, never a spent token without a line.
 func (c *Claim) Close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	return c.close(ctx, consumed, r)
+	e := c.entry(pipeline.EventClose, consumed)
+	e.API = r
+	result := answered
+	if consumed == 0 && r == nil {
+		result = "" // no call was made
+	}
+	return c.end(ctx, result, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
 }
 
 // CloseFailed ends a claim whose call returned no answer and whose price is known.
@@ -274,24 +277,14 @@ func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 	return c.end(ctx, "unknown", e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
 }
 
-func (c *Claim) close(ctx context.Context, consumed int, r *pipeline.Reading) error {
-	e := c.entry(pipeline.EventClose, consumed)
-	e.API = r
-	result := answered
-	if consumed == 0 && r == nil {
-		result = "" // no call was made
-	}
-	return c.end(ctx, result, e, func(g token.Grant) token.Grant { return g.Settle(c.id, consumed, r) })
-}
-
 // end writes the ledger's line and then the grant; both may be
 // repeated. result is that of the call; empty without a call.
 func (c *Claim) end(ctx context.Context, result string, e pipeline.Entry, f func(token.Grant) token.Grant) error {
-	if _, err := c.p.bus.Publish(ctx, c.message(e, c.id)); err != nil {
+	if _, err := c.spender.bus.Publish(ctx, c.message(e, c.id)); err != nil {
 		return fmt.Errorf("close claim %s: %w", c.id, err)
 	}
 	c.count(result, e.Tokens)
-	_, err := bus.Change(ctx, c.p.grant, func(g token.Grant) (token.Grant, bool, error) {
+	_, err := bus.Change(ctx, c.spender.grant, func(g token.Grant) (token.Grant, bool, error) {
 		return f(g), true, nil
 	})
 	if err != nil {
@@ -306,12 +299,12 @@ func (c *Claim) count(result string, tokens int) {
 		return
 	}
 	c.counted = true
-	c.p.count(c.kind, result, 1, tokens)
+	c.spender.count(c.kind, result, 1, tokens)
 }
 
 func (c *Claim) entry(event pipeline.Event, tokens int) pipeline.Entry {
 	return pipeline.Entry{
-		Event: event, Stage: c.p.stage, Plan: c.p.bus.Plan(), At: c.p.env.Now(), Tokens: tokens,
+		Event: event, Stage: c.spender.stage, Plan: c.spender.bus.Plan(), At: c.spender.env.Now(), Tokens: tokens,
 		PriceKind: c.kind, Items: c.items, Claim: c.id,
 	}
 }

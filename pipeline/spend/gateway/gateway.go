@@ -219,15 +219,15 @@ func (g *Gateway) paid(ctx context.Context, c *claims.Claim, endpoint string, q 
 	}
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	mark := trace.Call(ctx, "keepa") // never with the URL: it holds the key
-	mark.Text("ratchet.endpoint", endpoint)
+	span := trace.Call(ctx, "keepa") // never with the URL: it holds the key
+	span.Text("ratchet.endpoint", endpoint)
 	a, err := g.call(ctx, endpoint, q)
-	mark.Number("ratchet.tokens", a.Consumed)
-	mark.Number("http.response.status_code", a.HTTPStatus)
+	span.Number("ratchet.tokens", a.Consumed)
+	span.Number("http.response.status_code", a.HTTPStatus)
 	if e, ok := errors.AsType[*Error](err); ok {
-		mark.Fail(string(e.Kind))
+		span.Fail(string(e.Kind))
 	}
-	mark.End()
+	span.End()
 	return a, err
 }
 
@@ -255,7 +255,7 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 		cut.damaged = cut.Kind == Malformed && !tooLarge
 		a.Part = cut
 	}
-	a, err = judge(a, resp.Header)
+	a, err = classify(a, resp.Header)
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.Detail = g.scrub.text(e.Detail) // decoding may have joined what was separated in the body
 		if tooLarge {
@@ -265,9 +265,9 @@ func (g *Gateway) call(ctx context.Context, endpoint string, q url.Values) (Answ
 	return a, err
 }
 
-// judge converts status and envelope to an answer or a typed error. An error in
+// classify converts status and envelope to an answer or a typed error. An error in
 // a 200 is an error. A partial answer is an answer, because it was paid for.
-func judge(a Answer, head http.Header) (Answer, error) {
+func classify(a Answer, head http.Header) (Answer, error) {
 	env, decodeErr := keepa.DecodeEnvelope(a.Body)
 	var cut *Error
 	if errors.As(a.Part, &cut) && cut.damaged {

@@ -346,7 +346,7 @@ func TestAPageAndARedirectSayWhereTheyComeFrom(t *testing.T) {
 		{302, head("Location", "https://login.example.org/?back="+key), "", "a redirect to login.example.org, which is not followed"},
 		{302, head("Location", "/product?key="+key), "<html>moved", "unexpected (HTTP 302): a redirect, which is not followed"},
 	} {
-		_, err := judge(Answer{HTTPStatus: c.status, Body: []byte(c.body)}, c.head)
+		_, err := classify(Answer{HTTPStatus: c.status, Body: []byte(c.body)}, c.head)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want %s", c.body, err, c.want)
 		}

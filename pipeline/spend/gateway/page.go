@@ -11,7 +11,7 @@ import (
 
 // htmlPage describes an HTML page in place of an answer. Keepa answers in JSON:
 // a page comes from a proxy, or with 5xx perhaps from Keepa's own front end.
-func htmlPage(body []byte, head http.Header) (says string, is bool) {
+func htmlPage(body []byte, head http.Header) (description string, is bool) {
 	text := bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), " \t\r\n")
 	if len(text) == 0 || text[0] == '{' || text[0] != '<' && !strings.HasPrefix(strings.ToLower(head.Get("Content-Type")), "text/html") {
 		return "", false

@@ -1,5 +1,6 @@
 // Package messages reads and writes the messages of decisions: candidates and survivors are read; survivors,
-// deals and verdicts are written. Live daemons and replays share it; it uses neither claims nor Keepa.
+// deals and verdicts are written, and lines of the ledger. Live daemons and replays share it; it uses neither claims
+// nor Keepa.
 package messages
 
 import (

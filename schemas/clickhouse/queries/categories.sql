@@ -14,8 +14,8 @@
 WITH
     counts AS
     (
-        -- whole days, and the hours of the first; without what the keeper of the stored deals says, which is no decision (in
-        -- days known by its reasons)
+        -- whole days, and the hours of the first; without what the keeper of the stored deals says, which is no
+        -- decision (in days known by its reasons)
         SELECT root_category, outcome, reason, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM category_days
         WHERE run = {run:String} AND NOT (startsWith(reason, 'stale_') OR startsWith(reason, 'expired_') OR reason = 'repair_gave_up') AND day > toDate({since:DateTime('UTC')})

@@ -36,9 +36,10 @@ WITH
         FROM work_slots
         WHERE slot < {until:DateTime('UTC')}
     ) AS newest,
-    -- Milliseconds since 1970, 0 for none: the slot's start; the first call, who paid it, the last one; the balance after
-    -- it, and from when it is above zero where it is not; the first decision, whether a paid look made it, the last one; the
-    -- first survivor, the last one; listed, and due. Arrays, since a year of slots in them takes a tenth of what windows do.
+    -- Milliseconds since 1970, 0 for none: the slot's start; the first call, who paid it, the last one; the balance
+    -- after it, and from when it is above zero where it is not; the first decision, whether a paid look made it, the
+    -- last one; the first survivor, the last one; listed, and due. Arrays, since a year of slots in them takes a tenth
+    -- of what windows do.
     slots AS
     (
         SELECT arraySort(r -> r.1, groupArray(
@@ -90,9 +91,9 @@ WITH
             arrayMap((at, here, later) -> if(here > at, here, later), last, last_survivor, later_survivor) AS survivor
         FROM slots
     ),
-    -- From what came last before: 1 to 2, who ended it (4: nobody yet), and of the beginning the balance, from when it is
-    -- above zero, the next survivor; of the end since when what was paid for had been listed, and the poll due. bitAnd and
-    -- not AND: the planner takes ten milliseconds for each AND above so many subqueries.
+    -- From what came last before: 1 to 2, who ended it (4: nobody yet), and of the beginning the balance, from when it
+    -- is above zero, the next survivor; of the end since when what was paid for had been listed, and the poll due.
+    -- bitAnd and not AND: the planner takes ten milliseconds for each AND above so many subqueries.
     gaps AS
     (
         SELECT
