@@ -21,7 +21,7 @@ type peekLoop struct {
 	keepa   *gateway.Gateway
 	spender *claims.Spender
 	inlets  map[pipeline.Source]*bus.Inlet
-	served  map[pipeline.Source]int // items taken or left to others, for the lanes' weights
+	turns   token.Turns
 	breaker worker.Breaker
 	waiter  *worker.Waiter
 	shedder *shedder
@@ -44,17 +44,9 @@ const (
 	loopGlance = "glance"
 )
 
-// weights divide the stage's tokens among its lanes.
-func weights() map[pipeline.Source]int {
-	return map[pipeline.Source]int{
-		pipeline.SourceLive: 60, pipeline.SourceGap: 15, pipeline.SourceRefresh: 15,
-		pipeline.SourceBackfill: 5, pipeline.SourceRepair: 5, pipeline.SourceRetry: 5,
-	}
-}
-
 // Run steps until ctx ends.
 func (l *peekLoop) Run(ctx context.Context) error {
-	l.served = map[pipeline.Source]int{}
+	l.turns = token.Turns{}
 	return loop.Loop[worker.Unit, fact, worker.Effect]{
 		Take: l.take, Read: worker.Read(pipeline.SchemaSurvivor), Decide: decidePeek,
 		Apply: l.apply, Postpone: worker.Postpone(l.env, l.status),
@@ -129,7 +121,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		}
 	}
 	batch, err := s.from(ctx, lane, n)
-	l.served[lane] += len(batch.Items)
+	l.turns[lane] += len(batch.Items)
 	return batch, err
 }
 
@@ -146,31 +138,12 @@ func (s *step) from(ctx context.Context, lane pipeline.Source, n int) (loop.Batc
 	return loop.Batch[worker.Unit, fact]{Items: items, Gather: s.gather, Release: s.Release}, err
 }
 
-// lane returns the lane with work that has had the least of its weight.
+// lane returns the lane whose turn it is, and how much waits in it.
 func (l *peekLoop) lane(backlogs map[string]bus.Backlog) (pipeline.Source, int) {
-	var best pipeline.Source
-	var empty []pipeline.Source
-	waiting, score := 0, 0.0
+	waiting := map[pipeline.Source]int{}
 	for _, s := range pipeline.Sources() {
-		n := l.waiter.Returns.Available(l.env, l.durable(s), backlogs[l.durable(s)])
-		if n == 0 {
-			empty = append(empty, s)
-			continue
-		}
-		if sc := float64(l.served[s]+1) / float64(weights()[s]); waiting == 0 || sc < score {
-			best, waiting, score = s, n, sc
-		}
+		waiting[s] = l.waiter.Returns.Available(l.env, l.durable(s), backlogs[l.durable(s)])
 	}
-	if waiting > 0 {
-		l.level(empty, best)
-	}
-	return best, waiting
-}
-
-// level makes empty lanes level with the one that is served next, so that they do not
-// save up turns: with work again a lane has its share, not everything it left to others.
-func (l *peekLoop) level(empty []pipeline.Source, next pipeline.Source) {
-	for _, s := range empty {
-		l.served[s] = max(l.served[s], l.served[next]*weights()[s]/weights()[next])
-	}
+	next := l.turns.Next(waiting)
+	return next, waiting[next]
 }

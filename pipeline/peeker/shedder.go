@@ -26,18 +26,12 @@ type shedder struct {
 	scanned   uint64                                 // sequence up to which the lanes were read
 	checkedAt time.Time
 
-	peeked, survived int // peeks of this process, for the price of a decision
+	peeked shedding.Peeked // by this process
 }
 
 const (
 	// checkEvery is how often, in pipeline time, a peeker checks whether too much waits.
 	checkEvery = 2 * time.Minute
-	// deciding is the part of the income that looks may spend; the rest is for the list.
-	deciding = 0.85
-	// usualCommit is assumed until a commit was paid for.
-	usualCommit = 6.5
-	// mostCommit exceeds the price of any commit.
-	mostCommit = 1000
 	// shedBatch is the most work that one step sheds.
 	shedBatch = 100
 )
@@ -109,25 +103,16 @@ func (s *shedder) readLines(ctx context.Context) error {
 func (s *shedder) means(ctx context.Context, backlogs map[string]bus.Backlog) (shedding.Means, bool, error) {
 	var b token.Balance
 	raw, _, err := s.balance.Read(ctx)
-	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil || b.Rate <= 0 {
+	if err != nil || raw == nil || json.Unmarshal(raw, &b) != nil {
 		return shedding.Means{}, false, err
 	}
-	commit := b.Stages[pipeline.StageCommitter].Price
-	if token.ValidFigures(b.Est, b.Rate) != nil || commit > mostCommit {
-		return shedding.Means{}, false, nil
-	}
-	if commit <= 0 {
-		commit = usualCommit
-	}
-	hand := float64(max(0, b.Est))
+	commits := 0
 	for _, t := range pipeline.Tiers() {
 		l := backlogs[s.bus.Own(pipeline.DurableCommit(t))]
-		hand -= commit * float64(l.Pending+l.Unsettled)
+		commits += l.Pending + l.Unsettled
 	}
-	return shedding.Means{
-		PerHour: deciding * 60 * float64(b.Rate), Hand: int(hand), Patience: s.cfg.Patience,
-		Price: shedding.Price(token.PricePeek, commit, s.peeked, s.survived),
-	}, true, nil
+	m, known := shedding.MeansOf(b, commits, s.peeked, s.cfg.Patience)
+	return m, known, nil
 }
 
 // scan reads what was added to the lanes since the last scan.
@@ -258,9 +243,9 @@ func (s *shedder) split(ctx context.Context, units []worker.Unit, of []int, fact
 func (s *shedder) counted(v pipeline.Verdict) {
 	switch v.Outcome {
 	case pipeline.Survive:
-		s.peeked, s.survived = s.peeked+1, s.survived+1
+		s.peeked.All, s.peeked.Survived = s.peeked.All+1, s.peeked.Survived+1
 	case pipeline.Reject:
-		s.peeked++
+		s.peeked.All++
 	case pipeline.Accept, pipeline.Confirm, pipeline.Fail, pipeline.Shed:
 	}
 }

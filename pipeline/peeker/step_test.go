@@ -49,7 +49,7 @@ func newStepper(t *testing.T, d *desk.Desk) stepper {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.served = map[pipeline.Source]int{}
+	l.turns = token.Turns{}
 	return stepper{step: l.step(), t: t, d: d}
 }
 
@@ -292,33 +292,6 @@ func TestAProductThatIsLeftOutOnceIsAskedForAgain(t *testing.T) {
 	}
 }
 
-func TestLanesAreServedByTheirWeight(t *testing.T) {
-	t.Parallel()
-	s := openStepper(t)
-	all := map[string]bus.Backlog{}
-	for _, src := range pipeline.Sources() {
-		all[pipeline.DurablePeek(src)] = bus.Backlog{Pending: 1000}
-	}
-	for range 105 {
-		lane, n := s.lane(all)
-		if n != 1000 {
-			t.Fatalf("%s: %d wait", lane, n)
-		}
-		s.served[lane]++
-	}
-	for src, want := range weights() {
-		if got := s.served[src]; got < want-1 || got > want+1 {
-			t.Errorf("%s was served %d of 105, want %d", src, got, want)
-		}
-	}
-	if lane, n := s.lane(map[string]bus.Backlog{pipeline.DurablePeek(pipeline.SourceRetry): {Pending: 2}}); lane != pipeline.SourceRetry || n != 2 {
-		t.Errorf("only retries wait, and %s is served (%d)", lane, n)
-	}
-	if _, n := s.lane(nil); n != 0 {
-		t.Errorf("%d wait of nothing", n)
-	}
-}
-
 func TestWhatIsTakenCountsForTheWeightOfItsLane(t *testing.T) {
 	t.Parallel()
 	s := openStepper(t)
@@ -334,7 +307,7 @@ func TestWhatIsTakenCountsForTheWeightOfItsLane(t *testing.T) {
 			t.Fatalf("took %d, %v", len(batch.Items), err)
 		}
 	}
-	if live, refresh := s.served[pipeline.SourceLive], s.served[pipeline.SourceRefresh]; live != 8 || refresh != 2 {
+	if live, refresh := s.turns[pipeline.SourceLive], s.turns[pipeline.SourceRefresh]; live != 8 || refresh != 2 {
 		t.Errorf("of ten, %d are live and %d refreshes, want 8 and 2", live, refresh)
 	}
 }
@@ -357,30 +330,6 @@ func TestAfterAnOutageOnePeekTriesWhetherKeepaAnswersAgain(t *testing.T) {
 	rest, err := s.take(t.Context())
 	if err != nil || len(rest.Items) != 4 {
 		t.Errorf("after the trial: took %d, %v, want the other 4", len(rest.Items), err)
-	}
-}
-
-func TestALaneThatWasEmptyDoesNotSaveUpTurns(t *testing.T) {
-	t.Parallel()
-	s := openStepper(t)
-	live, backfill := pipeline.DurablePeek(pipeline.SourceLive), pipeline.DurablePeek(pipeline.SourceBackfill)
-	turns := func(n int, waits ...string) map[pipeline.Source]int {
-		backlogs, got := map[string]bus.Backlog{}, map[pipeline.Source]int{}
-		for _, durable := range waits {
-			backlogs[durable] = bus.Backlog{Pending: 1000}
-		}
-		for range n {
-			lane, _ := s.lane(backlogs)
-			s.served[lane]++
-			got[lane]++
-		}
-		return got
-	}
-	for alone, n := range map[string]int{live: 60_000, backfill: 5_000} {
-		turns(n, alone)
-		if got := turns(65, live, backfill); got[pipeline.SourceLive] < 59 || got[pipeline.SourceLive] > 61 {
-			t.Errorf("after a day of %s alone the next 65 go to %v, want 60 live", alone, got)
-		}
 	}
 }
 

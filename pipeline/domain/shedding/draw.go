@@ -2,7 +2,6 @@ package shedding
 
 import (
 	"cmp"
-	"math"
 	"slices"
 	"time"
 )
@@ -11,32 +10,6 @@ import (
 type Waiting struct {
 	Seq   uint64 // in the stream
 	Cents *int64 // its expected value; nil is unknown
-}
-
-// Means are the tokens for deciding.
-type Means struct {
-	PerHour  float64       // income for deciding
-	Hand     int           // balance, less what other waiting looks will take
-	Price    float64       // tokens for one decision, all looks together
-	Patience time.Duration // how long a row may wait before its look is worthless; 0: for ever
-}
-
-// slack is how many times the decidable work may wait before a line is drawn,
-// so that a small hourly excess does not draw a line every minute.
-const slack = 1.25
-
-// Decidable returns how much of the waiting work can be decided within the patience.
-func (m Means) Decidable() int {
-	if m.Patience <= 0 || m.Price <= 0 {
-		return math.MaxInt
-	}
-	return max(0, int((m.PerHour*m.Patience.Hours()+float64(m.Hand))/m.Price))
-}
-
-// Exceeded reports whether that many are too many.
-func (m Means) Exceeded(waiting int) bool {
-	n := m.Decidable()
-	return n < math.MaxInt && float64(waiting) > slack*float64(max(1, n))
 }
 
 // Draw returns the line below which the least valuable waiting work is shed; false when all of it can
@@ -80,12 +53,4 @@ func median(waiting []Waiting) int64 {
 	}
 	slices.Sort(known)
 	return known[len(known)/2]
-}
-
-// Price returns the price of a decision, all looks together: a peek, and a commit for the share of peeks that
-// survive. looked and survived are the counts so far; a few looks of the usual share are added to begin with.
-func Price(peek, commit float64, looked, survived int) float64 {
-	const usual, weight = 0.2, 50
-	share := (float64(survived) + usual*weight) / (float64(looked) + weight)
-	return peek + share*commit
 }

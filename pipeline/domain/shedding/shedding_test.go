@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"ratchet/pipeline"
+	"ratchet/pipeline/domain/token"
 )
 
 var now = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
@@ -128,11 +131,37 @@ func TestALineBelowTheFloorIsDropped(t *testing.T) {
 func TestThePriceOfADecisionFollowsWhatIsSeen(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		looked, survived int
-		low, high        float64
-	}{{0, 0, 2.3, 2.31}, {1000, 0, 1, 1.1}, {1000, 1000, 7.2, 7.5}} {
-		if p := Price(1, 6.5, c.looked, c.survived); p < c.low || p > c.high {
-			t.Errorf("after %d looks and %d survivors: %.3f, want %.2f to %.2f", c.looked, c.survived, p, c.low, c.high)
+		peeked    Peeked
+		low, high float64
+	}{{Peeked{}, 2.3, 2.31}, {Peeked{1000, 0}, 1, 1.1}, {Peeked{1000, 1000}, 7.2, 7.5}} {
+		m, known := MeansOf(token.Balance{Est: 10, Rate: 5}, 0, c.peeked, time.Hour)
+		if !known || m.Price < c.low || m.Price > c.high {
+			t.Errorf("after %+v: %.3f, want %.2f to %.2f", c.peeked, m.Price, c.low, c.high)
+		}
+	}
+}
+
+func TestTheMeansAreTheBalanceWithoutWhatCommitsWillTake(t *testing.T) {
+	t.Parallel()
+	bought := map[pipeline.Stage]token.StageBalance{pipeline.StageCommitter: {Price: 10}}
+	for name, c := range map[string]struct {
+		b       token.Balance
+		commits int
+		hand    int
+		known   bool
+	}{
+		"nothing waits":              {token.Balance{Est: 100, Rate: 5}, 0, 100, true},
+		"commits of the usual price": {token.Balance{Est: 100, Rate: 5}, 4, 74, true},
+		"commits of the price paid":  {token.Balance{Est: 100, Rate: 5, Stages: bought}, 4, 60, true},
+		"more than there is":         {token.Balance{Est: 20, Rate: 5, Stages: bought}, 4, -20, true},
+		"a debt is not in hand":      {token.Balance{Est: -50, Rate: 5}, 0, 0, true},
+		"the plan is unknown":        {token.Balance{Est: 100}, 0, 0, false},
+		"a balance that cannot be":   {token.Balance{Est: 1 << 60, Rate: 5}, 0, 0, false},
+		"a price that no commit has": {token.Balance{Est: 100, Rate: 5, Stages: map[pipeline.Stage]token.StageBalance{pipeline.StageCommitter: {Price: 1001}}}, 0, 0, false},
+	} {
+		m, known := MeansOf(c.b, c.commits, Peeked{}, time.Hour)
+		if known != c.known || m.Hand != c.hand || known && m.PerHour != 0.85*60*5 {
+			t.Errorf("%s: %+v, %t", name, m, known)
 		}
 	}
 }
