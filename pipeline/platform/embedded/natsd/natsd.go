@@ -149,7 +149,7 @@ func (s *Server) Stop() {
 func serverOptions(o Options, password string, secure *tls.Config) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "ratchet", StoreDir: o.Data, JetStream: true, SyncAlways: true, NoSigs: true,
-		MaxPayload: 8 << 20, JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20,
+		MaxPayload: 8 << 20, JetStreamMaxStore: mostStored, JetStreamMaxMemory: 256 << 20,
 		DontListen: o.Addr == "",
 	}
 	if o.Addr == "" {
@@ -196,6 +196,9 @@ func lockDir(dir string) (dirLock, error) {
 	if err != nil {
 		return dirLock{}, fmt.Errorf("lock data directory %s: %w; choose another with --data", dir, err)
 	}
+// mostStored is more than any disk holds: what is stored is limited by the streams, whose limits are configured.
+const mostStored = 1 << 50
+
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close() // the lock was not acquired
 		if errors.Is(err, unix.EWOULDBLOCK) {
