@@ -56,7 +56,7 @@ type StageBalance struct {
 func (b Balance) Validate() error {
 	k := b.Books
 	return errors.Join(ValidEpoch(b.Epoch), ValidFigures(b.Est, b.Rate, b.Cap, b.Drift, b.Expired, b.Owed,
-		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed))
+		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed, k.Refill))
 }
 
 // How often the balance is written, on the machine's clock: when nothing changed, and when only figures did.

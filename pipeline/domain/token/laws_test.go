@@ -448,6 +448,28 @@ func TestDiscoveryStaysWithinItsPartOfTheIncome(t *testing.T) {
 	}
 }
 
+func TestAfterAChangeOfThePlanDiscoveryHasItsPartOfTheNewIncome(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ before, after int }{{60, 5}, {5, 60}, {60, 20}} {
+		e := newEngine(t0, c.before, 300, token.Rules{})
+		e.Waiting[pipeline.StageWatermarker], e.Waiting[pipeline.StagePeeker] = 1<<20, 1<<20
+		until := func(end time.Duration) {
+			for e.Now.Before(t0.Add(end)) {
+				run(t, e, 20*time.Second)
+			}
+		}
+		until(5 * 24 * time.Hour)
+		e.Plan(c.after)
+		e.TakeOver() // a successor counts on
+		had, spent := e.Balance, e.Consumed[pipeline.StageWatermarker]
+		until(6 * 24 * time.Hour)
+		got, share := e.Consumed[pipeline.StageWatermarker]-spent, int(24*time.Hour/token.Tick)*c.after*15/100
+		if got < share*9/10 || got > share+had {
+			t.Errorf("from %d to %d a minute: in a day discovery spent %d, want %d and at most the balance of %d", c.before, c.after, got, share, had)
+		}
+	}
+}
+
 // run is a turn, all the calls that it allows, and some time.
 func run(t *testing.T, e *Engine, d time.Duration) {
 	t.Helper()
