@@ -108,7 +108,7 @@ func (c Config) buckets(plans plan.Map) []jetstream.KeyValueConfig {
 	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
 	stock.TTL = 60 * day // a deal that is shown is written again after a week
 	posted := bucket(pipeline.BucketPosted, "what the targets of the notifier were sent", 1)
-	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is posted twice
+	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is posted twice; renewed with the deal
 	all := []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
 		leaders, status, seen, orders, stock, posted, wants,
