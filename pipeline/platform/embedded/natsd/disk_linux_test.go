@@ -2,45 +2,20 @@ package natsd_test
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sys/unix"
 
 	"ratchet/pipeline/platform/machinetest"
 )
 
-// fillDisk writes a file until the disk is full.
-func fillDisk(t *testing.T, file string) {
-	t.Helper()
-	f, err := os.Create(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for size := 1 << 20; size > 0; size /= 4 {
-		for err = nil; err == nil; {
-			_, err = f.Write(make([]byte, size))
-		}
-		if !errors.Is(err, unix.ENOSPC) {
-			t.Fatal(err)
-		}
-	}
-}
-
 func TestOnceAFullDiskHasRoomMessagesAreStoredAgain(t *testing.T) {
 	t.Parallel()
-	disk := t.TempDir()
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=160m"); err != nil {
-		machinetest.Lacks(t, "a small file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	disk := machinetest.SmallDisk(t, "160m")
 	s := open(t, filepath.Join(disk, "nats"))
 	url := s.URL()
 	nc, err := nats.Connect("", s.InProcess(), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond), nats.ReconnectBufSize(-1))
@@ -67,14 +42,11 @@ func TestOnceAFullDiskHasRoomMessagesAreStoredAgain(t *testing.T) {
 	if _, err := publish(); err != nil {
 		t.Fatal(err)
 	}
-	full := filepath.Join(disk, "full")
-	fillDisk(t, full)
+	free := machinetest.Fill(t, disk)
 	if _, err := publish(); err == nil {
 		t.Fatal("a message is stored on a full disk")
 	}
-	if err := os.Remove(full); err != nil {
-		t.Fatal(err)
-	}
+	free()
 	var stored uint64
 	for end := time.Now().Add(time.Minute); stored == 0; stored, err = publish() {
 		if time.Now().After(end) {
