@@ -8,6 +8,7 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 )
 
@@ -48,6 +49,40 @@ func TestABatchOfWhichEachRowIsRejectedIsDeadLetteredOnlyIfThatLasts(t *testing.
 					t.Errorf("%d of %d rows become dead letters (%v), want %d", len(poison), c.rows, err, c.letters)
 				}
 			})
+		})
+	}
+}
+
+// torn is a sink whose table has a damaged part: look-ups fail until it is repaired.
+type torn struct {
+	sink
+	left *int // look-ups that fail
+}
+
+func (s torn) Stored(context.Context, string, []uint64) (map[uint64]uint64, error) {
+	if *s.left--; *s.left >= 0 {
+		return nil, &clickhouse.Exception{Code: 33, Message: "Cannot read all data"}
+	}
+	return nil, nil
+}
+
+func TestALookUpThatADamagedPartFailsMakesNoDeadLetter(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{1, suspicious} {
+		synctest.Test(t, func(t *testing.T) {
+			left := 2 * believed
+			r := newRecorder(Config{}, process.Env{Clock: process.RealClock(), Log: slog.New(slog.DiscardHandler)}, nil,
+				func(context.Context) (sink, error) { return torn{left: &left}, nil })
+			batch := make([]held[warehouse.DeadRow], rows)
+			for i := range batch {
+				batch[i].msg, batch[i].seq = &extended{}, uint64(i+1)
+			}
+			inserted := 0
+			l := inserts(r, func(context.Context) { inserted++ })
+			poison, err := l.storeRows(t.Context(), t.Context(), batch)
+			if err != nil || len(poison) != 0 || inserted != 1 {
+				t.Errorf("of %d rows %d become dead letters (%v) after %d inserts, want none after one", rows, len(poison), err, inserted)
+			}
 		})
 	}
 }

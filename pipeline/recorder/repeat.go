@@ -29,7 +29,7 @@ func (l *streamRecorder[R]) insertMissing(ctx context.Context, s sink, rows []R,
 	events := warehouse.Events(rows)
 	stored, err := s.Stored(ctx, l.stream, events)
 	if err != nil {
-		return err
+		return notOfTheRows(err)
 	}
 	anew, seen := warehouse.WithoutRepeats(rows, events, stored)
 	// The token identifies the whole batch, because the same rows are repeats in every attempt.
@@ -38,11 +38,20 @@ func (l *streamRecorder[R]) insertMissing(ctx context.Context, s sink, rows []R,
 	}
 	if len(seen) > 0 {
 		if err := s.Remember(ctx, l.stream, seen); err != nil {
-			return err
+			return notOfTheRows(err)
 		}
 		l.r.pulse.count("repeats", len(seen))
 	}
 	return nil
+}
+
+// notOfTheRows returns the error of a statement that has no values of the rows: a damaged part of the table answers
+// with the codes of invalid data, and the rows of the batch are valid.
+func notOfTheRows(err error) error {
+	if warehouse.Classify(err) == warehouse.BadData {
+		return errors.New(err.Error()) // without its code it is retried
+	}
+	return err
 }
 
 // deferFor is the redelivery delay of a message that is not eligible yet.

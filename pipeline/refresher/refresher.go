@@ -175,7 +175,7 @@ func (k *refresher) read(ctx context.Context, from bus.From, all stock, state re
 			all.drop(key)
 			return nil
 		}
-		all.put(key, h, r.Sequence)
+		all.read(key, h, r)
 		return nil
 	})
 	if err != nil {
@@ -287,11 +287,23 @@ type round struct {
 	refresh.Round
 	gaveUp []refresh.Holding
 	store  map[string]refresh.Holding
+	aged   map[string]bool // keys that are rewritten although nothing changed
 }
 
-// round decides about the stock after the verdicts were applied.
+// round decides about the stock after the verdicts were applied, and rewrites what STOCK would soon drop.
 func (k *refresher) round(rate int, c refresh.Clock, news map[string]refresh.Holding, now time.Time) round {
-	r := round{store: maps.Clone(news)}
+	r := k.decide(rate, c, news, now)
+	for _, key := range k.stock.aged(process.MachineNow()) {
+		if _, changed := r.store[key]; !changed {
+			r.store[key], r.aged[key] = k.stock.holding(key), true
+		}
+	}
+	return r
+}
+
+// decide decides which deals change their state, and which are offered.
+func (k *refresher) decide(rate int, c refresh.Clock, news map[string]refresh.Holding, now time.Time) round {
+	r := round{store: maps.Clone(news), aged: map[string]bool{}}
 	if rate <= 0 {
 		return r // the budget was never known, nor is what it can refresh
 	}
@@ -323,15 +335,16 @@ func (k *refresher) swap(ctx context.Context, r round) error {
 		if k.bad[key] != nil {
 			continue
 		}
-		if err := k.swapOne(ctx, bus.NewCell(kv, key), r.store[key]); err != nil {
+		if err := k.swapOne(ctx, bus.NewCell(kv, key), r.store[key], r.aged[key]); err != nil {
 			return fmt.Errorf("store %s: %w", key, err)
 		}
 	}
 	return nil
 }
 
-// swapOne stores a holding in the place of the one that was read. It keeps the row, where the new one brings none.
-func (k *refresher) swapOne(ctx context.Context, cell bus.Cell, h refresh.Holding) error {
+// swapOne stores a holding in the place of the one that was read, or the same once more if it is aged. It keeps the
+// row, where the new one brings none.
+func (k *refresher) swapOne(ctx context.Context, cell bus.Cell, h refresh.Holding, aged bool) error {
 	raw, revision, err := cell.Read(ctx)
 	if err != nil {
 		return err
@@ -343,7 +356,7 @@ func (k *refresher) swapOne(ctx context.Context, cell bus.Cell, h refresh.Holdin
 	if h.Row == nil {
 		h.Row = old.Row
 	}
-	if same(old, h) { // our own write, whose acknowledgement was lost
+	if same(old, h) && !aged { // our own write, whose acknowledgement was lost
 		k.stock.put(cell.Key(), h, revision)
 		return nil
 	}

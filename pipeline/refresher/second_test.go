@@ -8,9 +8,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/action"
 	"ratchet/pipeline/domain/refresh"
 	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/store/messages"
 	"ratchet/test/desk"
 )
 
@@ -149,4 +153,40 @@ func priced(n int, cents int64) refresh.Holding {
 	h := large(n)
 	h.Cents = cents
 	return h
+}
+
+// TestADealThatNothingWritesIsKeptLongerThanStockKeepsAKey ignores a deal for months. Each week its key is written
+// again, so that it can be refreshed once it is shown.
+func TestADealThatNothingWritesIsKeptLongerThanStockKeepsAKey(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	asin := d.ASINs(keepasim.Good)[0]
+	id := accept(t, d, asin).Survivor.Identity
+	key, target := pipeline.KeySeen(id), action.Target{By: action.ByASIN, Domain: 1, Value: asin}
+	publish(t, d, messages.Action(action.Action{Kind: action.Ignore, Target: target, At: desk.T0}))
+	k := at(t, d, desk.T0.Add(48*time.Hour))
+	step(t, k) // the budget is not known yet
+	first := k.stock.revision(key)
+	if step(t, k); k.stock.revision(key) != first {
+		t.Error("a key is written again in each step")
+	}
+	k.stock.all[key].written -= (8 * 24 * time.Hour).Microseconds()
+	step(t, k)
+	if err := k.load(t.Context()); err != nil || k.stock.revision(key) == first {
+		t.Errorf("after a week the key still has revision %d (%v)", first, err)
+	}
+	s, err := d.Bus.JS.Stream(t.Context(), stockStream) // what is older than its age leaves it
+	if err == nil {
+		err = s.Purge(t.Context(), jetstream.WithPurgeSubject(stockPrefix+key), jetstream.WithPurgeSequence(first+1))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, d, messages.Action(action.Action{Kind: action.Undo, Of: action.Ignore, Target: target, At: desk.T0}))
+	k.state.Rate = 5
+	k.acted.Forget()
+	step(t, k)
+	if got := candidates(t, d, asin); len(got) != 1 || got[0].Source != pipeline.SourceRefresh || len(got[0].Row) == 0 {
+		t.Errorf("shown again it is offered %d times, want once, with its row", len(got))
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/refresh"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/process"
 )
 
 // stock is what a refresher keeps in memory of every holding, by key: what decides when it is looked at again. The
@@ -30,6 +31,7 @@ type brief struct {
 	revision                                                           uint64 // in STOCK
 	seq                                                                uint64
 	created, cents, ran                                                int64
+	written                                                            int64 // to STOCK, machine time; see instant
 	since, found, confirmed, checked, due, offered, repaired, listedAt int64 // see instant
 	failed, attempt, domain, priceType                                 int32
 }
@@ -45,7 +47,7 @@ type common struct {
 
 func newStock() stock { return stock{all: map[string]*brief{}, common: map[string]*common{}} }
 
-// put keeps a holding that STOCK has at a revision.
+// put keeps a holding that was just written to STOCK, at a revision.
 func (s stock) put(key string, h refresh.Holding, revision uint64) {
 	c, err := s.shared(common{State: h.State, Why: h.Why, GaveUp: h.GaveUp, Missing: h.Missing, Queries: h.Queries})
 	if err != nil {
@@ -59,10 +61,36 @@ func (s stock) put(key string, h refresh.Holding, revision uint64) {
 	}
 	*b = brief{
 		common: c, asin: b.asin, revision: revision, seq: h.Seq, created: h.CreationDate, cents: h.Cents, ran: int64(h.Ran),
-		since: micros(h.Since), found: micros(h.Found), confirmed: micros(h.Confirmed), checked: micros(h.Checked),
+		written: micros(process.MachineNow()),
+		since:   micros(h.Since), found: micros(h.Found), confirmed: micros(h.Confirmed), checked: micros(h.Checked),
 		due: micros(h.Due), offered: micros(h.Offered), repaired: micros(h.Repaired), listedAt: micros(h.ListedAt),
 		failed: int32(h.Failed), attempt: int32(h.Attempt), domain: int32(h.Domain), priceType: int32(h.PriceType), //nolint:gosec // small
 	}
+}
+
+// read keeps a holding as STOCK has it.
+func (s stock) read(key string, h refresh.Holding, r bus.Read) {
+	s.put(key, h, r.Sequence)
+	s.all[key].written = micros(r.StoredAt)
+}
+
+// A deal that is hidden, or that waits for a look, is written by nothing else, and STOCK drops a key by its age. So it
+// is rewritten long before that, at most so many in a step.
+const (
+	rewriteAfter = 7 * 24 * time.Hour // machine time
+	rewriteMost  = 500
+)
+
+// aged returns the keys of shown deals that were not written for rewriteAfter, the first of them.
+func (s stock) aged(now time.Time) []string {
+	var out []string
+	for key, b := range s.all {
+		if b.State.Shown() && now.Sub(instant(b.written)) >= rewriteAfter {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out[:min(len(out), rewriteMost)]
 }
 
 // drop forgets a holding that STOCK no longer has, or not in a readable form.

@@ -37,8 +37,10 @@ func TestAKindThatBreaksItsCeilingIsStoppedAndTheRestGoesOn(t *testing.T) {
 	if _, err := committer.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); !errors.Is(err, claims.ErrShort) {
 		t.Errorf("after a call of %d tokens a commit can still be claimed: %v", a.Consumed, err)
 	}
-	if note := w.state().Note; !strings.Contains(note, "commit is stopped") || !strings.Contains(note, "17") {
-		t.Errorf("note is %q, want it to name the kind and the price", note)
+	for _, note := range []string{w.state().Note, w.state().Stopped[pipeline.StageCommitter]} {
+		if !strings.Contains(note, "commit is stopped") || !strings.Contains(note, "17") {
+			t.Errorf("note is %q, want it to name the kind and the price", note)
+		}
 	}
 	p, err := peeker.Claim(t.Context(), 1, pipeline.KindPeek, 1)
 	if err != nil {

@@ -232,7 +232,7 @@ func (w *watermarker) state(ctx context.Context, c bus.Cell) (watermark.State, e
 	if err != nil {
 		return s, err
 	}
-	if err := s.Validate(watermark.Mark(keepa.FromTime(w.env.Now())), w.env.Now()); err != nil {
+	if err := s.Validate(watermark.Mark(keepa.FromTime(w.env.Now()))); err != nil {
 		return s, &bus.BadCell{Bucket: pipeline.BucketWatermarks, Key: c.Key(), Err: err}
 	}
 	return s, nil

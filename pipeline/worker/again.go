@@ -49,19 +49,29 @@ type back struct {
 	at  time.Time
 }
 
-// Again counts returned work by its reason, shows how much of it waits, and warns once for each reason.
+// warnEvery is how long a reason that was logged is not logged again, pipeline time.
+const warnEvery = 24 * time.Hour
+
+// Again counts returned work by its reason, shows how much of it waits, and warns once a day for each reason.
 func (p *Status) Again(log *slog.Logger, work string, cause error) {
 	code, why := kindOf(cause)
 	p.mu.Lock()
-	first := p.h.Counters["again_"+code] == 0
 	p.h.Counters["again_"+code]++
+	logged, known := p.logged[code]
+	warn := !known || p.now().Sub(logged) >= warnEvery
+	if p.logged == nil {
+		p.logged = map[string]time.Time{}
+	}
+	if warn {
+		p.logged[code] = p.now()
+	}
 	if p.back == nil {
 		p.back = map[string]back{}
 	}
 	p.back[work] = back{why: why, at: p.now()}
 	p.show()
 	p.mu.Unlock()
-	if first {
+	if warn {
 		log.Warn("work will be retried", "why", why, "work", work)
 	}
 }

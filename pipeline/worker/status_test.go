@@ -44,6 +44,11 @@ func TestWorkThatComesBackIsCountedByItsReasonUntilItIsDecided(t *testing.T) {
 	}
 	fast := worker.NewStatus(process.Env{Clock: process.NewClock(time.Now(), 1e12)})
 	fast.Again(l, "w", worker.ErrNoSpend)
+	time.Sleep(time.Millisecond) // years
+	fast.Again(l, "w", worker.ErrNoSpend)
+	if n := strings.Count(log.String(), "work will be retried"); n != 6 {
+		t.Errorf("%d warnings, want another on each day", n)
+	}
 	if now, _ := fast.Beat().Detail["waiting"].(map[string]int); len(now) != 0 {
 		t.Errorf("hours later %v still count as waiting: another worker has them", now)
 	}

@@ -179,6 +179,8 @@ type Status struct {
 	h    pipeline.Heartbeat
 	back map[string]back // work that was returned
 
+	logged map[string]time.Time // when each reason for that was last logged
+
 	still standstill
 
 	metrics *metric.Set // nil without metrics

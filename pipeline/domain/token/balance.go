@@ -33,6 +33,7 @@ type Balance struct {
 	Drift     int                             `json:"drift"`   // tokens that no claim explains, in total
 	Expired   int                             `json:"expired"` // tokens that vanished at a full bucket, in total
 	Note      string                          `json:"note,omitempty"`
+	Stopped   map[pipeline.Stage]string       `json:"stopped,omitempty"` // what cost more than its ceiling, and what to do
 	Wish      Wish                            `json:"wish,omitempty"`    // the operator's last valid mode
 	Rules     Rules                           `json:"rules,omitzero"`    // and last valid policy
 	Refused   string                          `json:"refused,omitempty"` // why a newer value is not in force
@@ -56,7 +57,7 @@ type StageBalance struct {
 func (b Balance) Validate() error {
 	k := b.Books
 	return errors.Join(ValidEpoch(b.Epoch), ValidFigures(b.Est, b.Rate, b.Cap, b.Drift, b.Expired, b.Owed,
-		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed))
+		k.Settled, k.Drift, k.Expired, k.Count, k.Start, k.Listed, k.Refill))
 }
 
 // How often the balance is written, on the machine's clock: when nothing changed, and when only figures did.
@@ -143,7 +144,7 @@ func (i Issuer) Balance(now time.Time) Balance {
 	b := i.Bucket
 	s := Balance{
 		Epoch: i.Epoch, At: now, Est: b.Balance(now), Owed: b.Owed, Rate: b.Rate(), Cap: b.Capacity(),
-		Drift: i.Books.Drift, Expired: i.Books.Expired, Note: noted(i.Refused, Starved(b.Reading), i.Note, i.Stopped),
+		Drift: i.Books.Drift, Expired: i.Books.Expired, Note: noted(append([]string{i.Refused, Starved(b.Reading), i.Note}, i.stopped()...)...), Stopped: i.Stopped,
 		Wish: i.Wish, Rules: i.Rules, Refused: i.Refused, EndedBy: i.Phase.EndedBy,
 		Phase: i.Phase, Books: i.Books, Stages: map[pipeline.Stage]StageBalance{},
 	}
@@ -168,6 +169,15 @@ func (i Issuer) Balance(now time.Time) Balance {
 	i.expect(&s, now)
 	s.StateLine = i.stateLine(s)
 	return s
+}
+
+// stopped returns what is stopped, by stage.
+func (i Issuer) stopped() []string {
+	var out []string
+	for _, stage := range pipeline.Stages() {
+		out = append(out, i.Stopped[stage])
+	}
+	return out
 }
 
 // state names what the issuer is doing.

@@ -21,10 +21,11 @@ type Books struct {
 	Count   int               `json:"count"`             // lines ever written, which numbers them
 	Lines   []Line            `json:"lines,omitempty"`   // the last ones: stored here before the ledger has them
 
-	Opened time.Time `json:"opened,omitzero"` // discovery's part is counted from here
-	Start  int       `json:"start"`           // the balance at Opened
-	Listed int       `json:"listed"`          // what discovery had used at Opened
-	Issued time.Time `json:"issued,omitzero"` // when something was last issued
+	Opened time.Time `json:"opened,omitzero"`  // discovery's part is counted from here
+	Start  int       `json:"start"`            // the balance at Opened
+	Listed int       `json:"listed"`           // what discovery had used at Opened
+	Refill int       `json:"refill,omitempty"` // what a refill has brought since Opened
+	Issued time.Time `json:"issued,omitzero"`  // when something was last issued
 }
 
 // onGrantsRead takes over the stored grants and the readings that workers left in them.

@@ -129,6 +129,7 @@ func (i Issuer) spend(now time.Time) (Issuer, []Effect) {
 		i.Saving, i.Need = "", 0
 		return i, nil
 	}
+	i = i.reopenDiscovery(now)
 	shares := i.effectiveShares()
 	i.Base = maps.Clone(i.Base)
 	for _, stage := range pipeline.Stages() {

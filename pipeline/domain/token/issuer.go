@@ -43,9 +43,9 @@ type Issuer struct {
 	Refused string // why a newer value of the operator's is not in force
 	Phase   Phase
 	Books   Books
-	Need    int    // the head that the stage in Saving waits for
-	Note    string // why Keepa does not report the balance
-	Stopped string // the kinds that exceeded their ceiling, and what to do
+	Need    int                       // the head that the stage in Saving waits for
+	Note    string                    // why Keepa does not report the balance
+	Stopped map[pipeline.Stage]string // the kinds that exceeded their ceiling, and what to do
 	// NextPoll is the earliest poll that is not due; zero without one.
 	NextPoll time.Time
 

@@ -434,8 +434,8 @@ func TestAKindThatBrokeItsCeilingGetsNothing(t *testing.T) {
 			n++
 		}
 	}
-	if n != 1 || d.i.Stopped == "" {
-		t.Errorf("%d lines in the ledger and the note %q, want one and what to do", n, d.i.Stopped)
+	if n != 1 || d.i.Stopped[pipeline.StageCommitter] == "" {
+		t.Errorf("%d lines in the ledger and the notes %q, want one and what to do", n, d.i.Stopped)
 	}
 }
 

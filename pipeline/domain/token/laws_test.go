@@ -448,6 +448,30 @@ func TestDiscoveryStaysWithinItsPartOfTheIncome(t *testing.T) {
 	}
 }
 
+func TestAfterAChangeOfThePlanDiscoveryHasItsPartOfTheNewIncome(t *testing.T) {
+	t.Parallel()
+	const half = 12 * time.Hour
+	for _, c := range []struct{ before, after int }{{60, 5}, {5, 60}} {
+		e := newEngine(t0, c.before, 300, token.Rules{})
+		e.Waiting[pipeline.StagePeeker] = 1 << 20
+		until := func(end time.Duration) {
+			for e.Now.Before(t0.Add(end)) {
+				e.Waiting[pipeline.StageWatermarker] = 50
+				run(t, e, 20*time.Second)
+			}
+		}
+		until(3 * half)
+		e.Plan(c.after)
+		e.TakeOver() // a successor counts on
+		had, spent := e.Balance, e.Consumed[pipeline.StageWatermarker]
+		until(4 * half)
+		got, share := e.Consumed[pipeline.StageWatermarker]-spent, int(half/token.Tick)*c.after*15/100
+		if got < share*9/10 || got > share+had {
+			t.Errorf("from %d to %d a minute: in %s discovery spent %d, want %d and at most the balance of %d", c.before, c.after, half, got, share, had)
+		}
+	}
+}
+
 // run is a turn, all the calls that it allows, and some time.
 func run(t *testing.T, e *Engine, d time.Duration) {
 	t.Helper()

@@ -59,8 +59,8 @@ func (i Issuer) reprice() []Effect {
 // alarm names every kind that is stopped because a call cost more than its
 // ceiling: a line in the ledger, once, and a note for as long as it lasts.
 func (i Issuer) alarm() (Issuer, []Effect) {
-	var notes []string
 	var out []Effect
+	i.Stopped = nil
 	for _, stage := range pipeline.Stages() {
 		g := i.Grants[stage]
 		g.Ceilings = i.Rules.Ceilings
@@ -71,7 +71,7 @@ func (i Issuer) alarm() (Issuer, []Effect) {
 			broke := g.Learned[kind].Overran
 			note := fmt.Sprintf("%s is stopped: a call cost %d tokens for one, the ceiling is %d; raise it with `nats kv put TOKENS policy '{\"ceilings\":{%q:%d}}'`",
 				kind, broke, g.Ceiling(kind), kind, broke)
-			notes = append(notes, note)
+			i.Stopped = with(i.Stopped, stage, noted(i.Stopped[stage], note))
 			if i.alarmed[kind] != broke {
 				out = append(out, Append{i.line(
 					pipeline.Entry{Event: pipeline.EventMode, Stage: stage, PriceKind: kind, Tokens: broke, Note: note},
@@ -79,7 +79,6 @@ func (i Issuer) alarm() (Issuer, []Effect) {
 			}
 		}
 	}
-	i.Stopped = strings.Join(notes, "; ")
 	return i, out
 }
 

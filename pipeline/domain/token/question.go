@@ -1,6 +1,7 @@
 package token
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -97,12 +98,23 @@ func (i Issuer) onUnanswered(e Unanswered, m Moment) (Issuer, []Effect) {
 	return i, append(say, i.reap(m)...)
 }
 
-// openDiscovery starts counting discovery's part: it may use the balance
+// openDiscovery starts counting discovery's part: it may use so much of the balance
 // that was found, and its percentage of the income from now on.
-func (i Issuer) openDiscovery(left int, now time.Time) Issuer {
-	i.Opened, i.Start, i.Listed = now, left, Used(i.Grants[pipeline.StageWatermarker])
-	i.Books.Opened, i.Books.Start, i.Books.Listed = i.Opened, i.Start, i.Listed
+func (i Issuer) openDiscovery(start int, now time.Time) Issuer {
+	i.Opened, i.Start, i.Listed = now, start, Used(i.Grants[pipeline.StageWatermarker])
+	i.Books.Opened, i.Books.Start, i.Books.Listed, i.Books.Refill = i.Opened, i.Start, i.Listed, i.Bucket.Refill()
 	return i
+}
+
+// reopenDiscovery starts the count again once the plan yields another income: that of before was earned at another
+// rate. What discovery had left of its part it keeps, at most the balance. Books of an earlier build name no rate.
+func (i Issuer) reopenDiscovery(now time.Time) Issuer {
+	refill := i.Bucket.Refill()
+	if i.Opened.IsZero() || !i.Bucket.RateConfirmed() || refill == 0 || refill == i.Books.Refill {
+		return i
+	}
+	rest := i.effectiveShares().listRest(i.PlanInput, cmp.Or(i.Books.Refill, refill), now)
+	return i.openDiscovery(max(0, min(rest/100, i.Bucket.Balance(now))), now)
 }
 
 // standIn makes a balance from the predecessor's and the workers' readings when Keepa stays silent after a

@@ -243,6 +243,32 @@ func TestWhatDiscoveryUsedBeforeItsBooksWereOpenedIsNotHeldAgainstIt(t *testing.
 	}
 }
 
+func TestWhatDiscoveryLeftUnusedIsKeptUpToTheBalance(t *testing.T) {
+	t.Parallel()
+	const months = 90 * 24 * time.Hour
+	for name, c := range map[string]struct {
+		refill, used int // of before; 0: the books of an earlier build name no rate
+		start        int
+	}{
+		"much of a larger plan": {60, 5000, 100},
+		"a little":              {1, int(months/Tick)*15/100 - 40, 40},
+		"more than its part":    {1, 1_000_000, 0},
+		"of an unknown plan":    {0, 1_000_000, 0},
+	} {
+		books := Books{Opened: t0.Add(-months), Issued: t0, Refill: c.refill}
+		d := newDesk(t, Balance{Books: books}, map[pipeline.Stage]Grant{pipeline.StageWatermarker: {Issued: c.used, Claimed: c.used, Settled: c.used}})
+		d.answer = reading(100, 5)
+		d.turn(commits)
+		if b := d.i.Books; b.Start != c.start || !b.Opened.Equal(t0) || b.Refill != 5 || b.Listed != c.used {
+			t.Errorf("%s: discovery counts from %s with %d tokens of a plan of %d, want %d", name, b.Opened, b.Start, b.Refill, c.start)
+		}
+		d.turn(commits)
+		if again := d.i.Books; again.Start != c.start {
+			t.Errorf("%s: counted again with %d tokens", name, again.Start)
+		}
+	}
+}
+
 func TestAnIdleStageReturnsLevelWithTheBusyOneThatUsedLeast(t *testing.T) {
 	t.Parallel()
 	p := PlanInput{

@@ -186,9 +186,14 @@ func (s Shares) listAllows(p PlanInput, more int, now time.Time) bool {
 	if p.Bucket.NearFull(now) || now.Sub(p.last()) >= patience {
 		return true
 	}
-	income := int(now.Sub(p.Opened)/p.Bucket.Period()) * p.Bucket.Refill()
+	return more*100 <= s.listRest(p, p.Bucket.Refill(), now)
+}
+
+// listRest returns what discovery has left of its part, in hundredths of a token; refill is what each refill brought.
+func (s Shares) listRest(p PlanInput, refill int, now time.Time) int {
+	income := int(now.Sub(p.Opened)/p.Bucket.Period()) * refill
 	spent := Used(p.Grants[pipeline.StageWatermarker]) - p.Listed
-	return (spent+more-max(0, p.Start))*100 <= income*s.ListPart
+	return income*s.ListPart - (spent-max(0, p.Start))*100
 }
 
 func (s Shares) alone(p PlanInput, only pipeline.Stage) bool {

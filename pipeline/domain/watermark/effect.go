@@ -120,6 +120,11 @@ type (
 		Plan Plan
 		Now  time.Time
 	}
+	// Correct makes a list due whose next poll was set by a clock that was ahead of ours.
+	Correct struct {
+		Plan Plan
+		Now  time.Time
+	}
 	// Start begins a read.
 	Start struct {
 		Query string
@@ -150,6 +155,9 @@ func (Retire) Apply(s State) (State, bool) { return s.Retire() }
 
 // Apply implements Edit.
 func (e Postpone) Apply(s State) (State, bool) { return s.BacklogFull(e.Plan, e.Now), true }
+
+// Apply implements Edit.
+func (e Correct) Apply(s State) (State, bool) { return s.Corrected(e.Plan, e.Now) }
 
 // Apply implements Edit.
 func (e Start) Apply(s State) (State, bool) { return s.Begin(e.Query, e.Since, e.Plan, e.Now), true }

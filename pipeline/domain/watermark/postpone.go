@@ -2,6 +2,7 @@ package watermark
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -42,6 +43,30 @@ func (s State) Retire() (State, bool) {
 func (s State) BacklogFull(p Plan, now time.Time) State {
 	s.NextPoll, s.Why = now.Add(p.Shortest), "the backlog is full"
 	return s
+}
+
+// tolerance is more than an interval differs from what the state stores of it, and than small corrections of a clock.
+const tolerance = time.Minute
+
+// Corrected returns the state after our clock was set back: its next poll lies further ahead than any interval, and the
+// list is due. What the state stores of the earlier clock counts as of now. False when its next poll is possible.
+func (s State) Corrected(p Plan, now time.Time) (State, bool) {
+	if s.NextPoll.Sub(now) <= max(p.Shortest, time.Duration(s.IntervalS)*time.Second)+tolerance {
+		return s, false
+	}
+	s.NextPoll, s.Why = now, "the clock was set back"
+	s.ReadAt, s.LastSweep, s.Gaps = earlier(s.ReadAt, now), earlier(s.LastSweep, now), slices.Clone(s.Gaps)
+	for i := range s.Gaps {
+		s.Gaps[i].Opened = earlier(s.Gaps[i].Opened, now)
+	}
+	return s, true
+}
+
+func earlier(t, now time.Time) time.Time {
+	if t.After(now) {
+		return now
+	}
+	return t
 }
 
 // firstRest is how long a list rests after a read that was cut short.

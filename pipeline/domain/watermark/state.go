@@ -123,14 +123,12 @@ func (s State) Bottom(margin Mark) Mark {
 // farAhead is longer than any list rests, and more than Keepa's clock and ours differ.
 const farAhead = 48 * time.Hour
 
-// Validate returns an error for a state that this package cannot have made: a
-// mark or a poll that lies days ahead would silently leave rows unread.
-func (s State) Validate(keepaNow Mark, now time.Time) error {
+// Validate returns an error for a state that this package cannot have made: a mark
+// that lies days ahead would silently leave rows unread. A poll that does is corrected.
+func (s State) Validate(keepaNow Mark) error {
 	switch {
 	case s.Mark < 0 || s.Mark > keepaNow+Mark(farAhead/time.Minute):
 		return fmt.Errorf("mark %d: want 0 to now, %d; is this machine's clock behind?", s.Mark, keepaNow)
-	case s.NextPoll.After(now.Add(farAhead)):
-		return fmt.Errorf("next_poll %s: want at most %s ahead", s.NextPoll.Format(time.RFC3339), farAhead)
 	case s.IntervalS < 0 || s.Rows < 0 || s.Pages < 0:
 		return fmt.Errorf("interval_s %d, rows %d, pages %d: want no negative number", s.IntervalS, s.Rows, s.Pages)
 	}

@@ -29,6 +29,9 @@ func (r Reader) admit(s State, now time.Time) (Reader, []Effect) {
 func (r Reader) look(e Look, now time.Time) (Reader, []Effect) {
 	r = r.stop()
 	r.State, r.Busy = e.State, false
+	if _, ahead := e.State.Corrected(r.Plan, now); ahead {
+		return r, []Effect{Swap{Correct{r.Plan, now}}}
+	}
 	switch {
 	case !e.State.Due(now):
 		return r, nil

@@ -43,7 +43,9 @@ func (s Status) stuck() []Stuck {
 		out = append(out, Stuck{Daemon: "tokend", Reason: "refused: " + s.Balance.Refused})
 		reasons += s.Balance.Refused
 	}
+	out = append(out, stopped("", s.Balance)...)
 	for _, p := range s.Plans {
+		out = append(out, stopped(p.Plan, p.Balance)...)
 		if p.Balance != nil && p.Balance.Refused != "" {
 			out = append(out, Stuck{Daemon: p.Plan.With("tokend"), Reason: "refused: " + p.Balance.Refused})
 			reasons += p.Balance.Refused
@@ -73,6 +75,20 @@ func (s Status) stuck() []Stuck {
 			out = append(out, Stuck{Daemon: name, Reason: "does not run: no heartbeat"})
 		case s.unrecorded > 0:
 			out = append(out, Stuck{Daemon: name, Reason: fmt.Sprintf("does not run: no heartbeat, and %d messages wait for ClickHouse", s.unrecorded)})
+		}
+	}
+	return out
+}
+
+// stopped returns the stages of a plan whose calls cost more than their ceiling, until the operator raises it.
+func stopped(p pipeline.Plan, b *token.Balance) []Stuck {
+	var out []Stuck
+	if b == nil {
+		return out
+	}
+	for _, stage := range pipeline.Stages() {
+		if why := b.Stopped[stage]; why != "" {
+			out = append(out, Stuck{Daemon: p.With(string(stage)), Reason: why})
 		}
 	}
 	return out

@@ -33,6 +33,16 @@ func TestTheStatusShowsWhatIsStuckAndWhyInOneLine(t *testing.T) {
 			"watermarker: refuses the applied queries and reads by version 1: version 2: no",
 		},
 		{"a policy that is refused", Status{Balance: &token.Balance{Refused: "policy: want steady or heartbeat, got \"x\""}}, "tokend: refused: policy: want steady"},
+		{
+			"a kind of call that cost more than its ceiling",
+			Status{Balance: &token.Balance{Stopped: map[pipeline.Stage]string{pipeline.StageCommitter: "commit is stopped: x"}}},
+			"stuck: committer: commit is stopped: x",
+		},
+		{
+			"that of another plan",
+			Status{Plans: []PlanStatus{{Plan: "eu", Balance: &token.Balance{Stopped: map[pipeline.Stage]string{pipeline.StagePeeker: "peek is stopped: x"}}}}},
+			"stuck: peeker eu: peek is stopped: x",
+		},
 		{"a daemon that is not there", Status{Missing: []string{"tokend"}}, "tokend: does not run"},
 		{"a pipeline without ClickHouse has no recorder", Status{Missing: []string{"recorder"}}, ""},
 		{

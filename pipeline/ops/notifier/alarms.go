@@ -110,7 +110,8 @@ func wrongs(s cli.Status) map[string]string {
 	}
 	for _, st := range s.Stuck {
 		if st.Daemon != "recorder" || out["engine"] == "" { // which says why
-			out["stuck:"+st.Daemon] = st.String()
+			name := "stuck:" + st.Daemon
+			out[name] = strings.TrimPrefix(out[name]+"; "+st.String(), "; ")
 		}
 	}
 	if _, err, runs := s.Keepa(); runs && err != nil {

@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/text/foreign"
+	"ratchet/test/desk"
 	"ratchet/test/doors/hostile"
 )
 
@@ -191,6 +193,27 @@ func TestWhatIsWrongInAPipelineHasAName(t *testing.T) {
 	s.Balance.State, s.Stuck, s.Daemons = "recharge", nil, nil // a list is not read meanwhile
 	if got := wrongs(s); len(got) != 0 {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestAKindOfCallThatStoppedIsAnAlarmWithTheNextStep(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := "nats kv put TOKENS policy"
+	body, err := json.Marshal(token.Balance{State: "burst", Stopped: map[pipeline.Stage]string{pipeline.StageCommitter: "commit is stopped; " + next}})
+	if err == nil {
+		_, err = kv.Put(t.Context(), pipeline.KeyBalance, body)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := cli.Health(t.Context(), d.Bus)
+	if got := wrongs(s)["stuck:committer"]; err != nil || !strings.Contains(got, next) {
+		t.Errorf("the alarm is %q (%v), want what to do", got, err)
 	}
 }
 

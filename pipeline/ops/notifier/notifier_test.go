@@ -1037,3 +1037,38 @@ func acts(t *testing.T, d *desk.Desk, by action.By, value string) {
 		t.Fatal(err)
 	}
 }
+
+func TestWhatATargetWasSentIsRenewedBeforeItIsForgotten(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	f := newFake(t, func(int) reply { return reply{status: 200} })
+	id := d.Work(t, d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration).Survivor.Identity
+	l := start(t, d, d.Env, Settings{}, telegramAt(f)).senders[0]
+	revision := func(sent time.Duration) (before, after uint64) {
+		t.Helper()
+		body, err := json.Marshal(Sent{CreationDate: id.CreationDate, At: d.Env.Now().Add(-sent), Refused: "400"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, err = l.n.posted.Put(t.Context(), l.cell(id).Key(), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if known, err := l.knows(t.Context(), id); err != nil || !known {
+				t.Fatalf("known: %t, %v", known, err)
+			}
+		}
+		raw, after, err := l.cell(id).Read(t.Context())
+		if err != nil || !strings.Contains(string(raw), `"refused":"400"`) {
+			t.Errorf("%s, %v", raw, err)
+		}
+		return before, after
+	}
+	if before, after := revision(29 * 24 * time.Hour); after != before {
+		t.Error("what was sent within a month is written again")
+	}
+	if before, after := revision(31 * 24 * time.Hour); after != before+1 {
+		t.Errorf("what was sent a month ago is written %d times, want once", after-before)
+	}
+}

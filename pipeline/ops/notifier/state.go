@@ -17,7 +17,7 @@ import (
 // Sent is the value in POSTED of a deal for a target.
 type Sent struct {
 	CreationDate int64     `json:"creation_date"`
-	At           time.Time `json:"at"`
+	At           time.Time `json:"at"`                // when it was sent, or renewed
 	Refused      string    `json:"refused,omitempty"` // why the target rejected it; empty if it did not
 }
 
@@ -45,7 +45,28 @@ func (l *sender) knows(ctx context.Context, id pipeline.Identity) (bool, error) 
 		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "asin", id.ASIN, "err", err)
 		return false, nil
 	}
-	return t.CreationDate >= id.CreationDate, nil
+	if t.CreationDate < id.CreationDate {
+		return false, nil
+	}
+	return true, l.renew(ctx, id, t)
+}
+
+// renewAfter is how long a key of POSTED is not rewritten. It is much shorter than the age at which POSTED drops it: a
+// price that lasts longer than that, and is decided again meanwhile, is not sent again.
+const renewAfter = 30 * 24 * time.Hour
+
+// renew rewrites what the target was sent, if that is long ago.
+func (l *sender) renew(ctx context.Context, id pipeline.Identity, t Sent) error {
+	now := l.n.env.Now().UTC()
+	if now.Sub(t.At) < renewAfter {
+		return nil
+	}
+	_, err := bus.ChangeOwn(ctx, l.cell(id), func(t Sent) (Sent, bool, error) {
+		write := now.Sub(t.At) >= renewAfter
+		t.At = now
+		return t, write, nil
+	})
+	return err
 }
 
 // remember writes that the target was sent a deal, or refused it.

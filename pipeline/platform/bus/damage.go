@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -30,12 +31,32 @@ func (e *DamagedConsumer) Error() string {
 }
 func (e *DamagedConsumer) Unwrap() error { return e.Err }
 
-// badConsumerStore is the server's code for consumer state that it cannot open.
-const badConsumerStore = 10012
+// The server's codes for what it cannot open, create or change in its store, and for limits that allow more than it may
+// store.
+const (
+	badConsumerStore = 10012
+	badStream        = 10049
+	badStreamStore   = 10077
+	badStreamUpdate  = 10069
+	noStorage        = 10047
+)
 
-func damagedStore(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == badConsumerStore
+func damagedStore(err error) bool { return hasCode(err, badConsumerStore) }
+
+func hasCode(err error, codes ...jetstream.ErrorCode) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && slices.Contains(codes, api.ErrorCode)
+}
+
+// streamError returns the error of a stream that could not be ensured. Only the store's own errors mean damage.
+func streamError(stream string, err error) error {
+	switch {
+	case hasCode(err, badStream, badStreamStore, badStreamUpdate):
+		return &DamagedStream{Stream: stream, Err: err}
+	case hasCode(err, noStorage):
+		return fmt.Errorf("ensure %s: %w: the limits of all streams together exceed what the server may store; raise its max_file_store, or lower NATS_MAX_RESPONSES", nameOf(stream), err)
+	}
+	return fmt.Errorf("ensure %s: %w", nameOf(stream), err)
 }
 
 // behind resets a consumer whose position is beyond the end of its stream. The

@@ -128,19 +128,40 @@ func TestAServerOfOthersThatCannotReadAConsumerIsAnErrorWithTheNextStep(t *testi
 	if err := os.WriteFile(state, []byte("garbage"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	srv, err := server.NewServer(&server.Options{JetStream: true, StoreDir: dir, DontListen: true, NoSigs: true})
+	b := connect(t, own(t, server.Options{StoreDir: dir}))
+	defer b.Close()
+	err := b.Ensure(t.Context())
+	var damaged *bus.DamagedConsumer
+	if !errors.As(err, &damaged) || damaged.Durable != pipeline.DurableGlance || !strings.Contains(err.Error(), "move the directory") {
+		t.Fatalf("got %v, want the consumer and the next step named", err)
+	}
+}
+
+// own starts a server of others on a directory, without the options of the embedded one.
+func own(t *testing.T, o server.Options) nats.Option {
+	t.Helper()
+	o.JetStream, o.DontListen, o.NoSigs = true, true, true
+	srv, err := server.NewServer(&o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	srv.Start()
-	defer srv.WaitForShutdown()
-	defer srv.Shutdown()
-	b := connect(t, nats.InProcessServer(srv))
+	t.Cleanup(srv.WaitForShutdown)
+	t.Cleanup(srv.Shutdown)
+	return nats.InProcessServer(srv)
+}
+
+func TestAServerThatMayStoreLessThanTheStreamsIsNotADamagedStream(t *testing.T) {
+	t.Parallel()
+	b := connect(t, own(t, server.Options{StoreDir: t.TempDir(), JetStreamMaxStore: 30 << 30, JetStreamMaxMemory: 1 << 20}))
 	defer b.Close()
-	err = b.Ensure(t.Context())
-	var damaged *bus.DamagedConsumer
-	if !errors.As(err, &damaged) || damaged.Durable != pipeline.DurableGlance || !strings.Contains(err.Error(), "move the directory") {
-		t.Fatalf("got %v, want the consumer and the next step named", err)
+	began := time.Now()
+	err := b.Ensure(t.Context())
+	if _, damaged := errors.AsType[*bus.DamagedStream](err); damaged || err == nil || !strings.Contains(err.Error(), "NATS_MAX_RESPONSES") {
+		t.Errorf("got %v, want the limit to raise and no damage", err)
+	}
+	if took := time.Since(began); took > 2*time.Second {
+		t.Errorf("it was repeated for %v, and no repetition changes it", took)
 	}
 }
 

@@ -43,7 +43,7 @@ func (b *Bus) Apply(ctx context.Context, p Provision) error {
 	}
 	for _, s := range b.streams(plans) {
 		if err := b.again(ctx, func(ctx context.Context) error { return b.applyStream(ctx, s, p) }); err != nil {
-			return &DamagedStream{Stream: s.Name, Err: err}
+			return streamError(s.Name, err)
 		}
 	}
 	for _, d := range durables(b.wait, plans) {
@@ -201,10 +201,7 @@ func (b *Bus) again(ctx context.Context, f func(context.Context) error) error {
 }
 
 // refused recognises a configuration that the server rejects permanently.
-func refused(err error) bool {
-	var api *jetstream.APIError
-	return errors.As(err, &api) && api.ErrorCode == 10052
-}
+func refused(err error) bool { return hasCode(err, 10052, noStorage) }
 
 // unready are the error codes of an incomplete cluster: no
 // suitable peers, no meta leader, replicas > 1 without a cluster.

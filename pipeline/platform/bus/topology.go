@@ -106,9 +106,9 @@ func (c Config) buckets(plans plan.Map) []jetstream.KeyValueConfig {
 	wants := bucket(pipeline.BucketWants, "which deal queries want an ASIN, where there are several", 1)
 	wants.TTL = 60 * day
 	stock := bucket(pipeline.BucketStock, "the deals that we hold: when each was checked, confirmed and offered again", 1)
-	stock.TTL = 60 * day // a deal that is refreshed is written in every period
+	stock.TTL = 60 * day // a deal that is shown is written again after a week
 	posted := bucket(pipeline.BucketPosted, "what the targets of the notifier were sent", 1)
-	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is posted twice
+	posted.TTL = 180 * day // longer than DEALS keeps a deal, so that none is posted twice; renewed with the deal
 	all := []jetstream.KeyValueConfig{
 		bucket(pipeline.BucketTokens, "grants, balance, policy and mode", 64),
 		leaders, status, seen, orders, stock, posted, wants,

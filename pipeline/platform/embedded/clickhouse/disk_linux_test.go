@@ -4,7 +4,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"ratchet/pipeline/platform/machinetest"
@@ -13,12 +12,7 @@ import (
 func TestAFullDiskIsNotTakenForBadData(t *testing.T) {
 	t.Parallel()
 	embeddedOnly(t, "its disk is not ours to fill")
-	disk := t.TempDir()
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
-		machinetest.Lacks(t, "a small file system cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
-	s := start(t, filepath.Join(disk, "clickhouse"))
+	s := start(t, filepath.Join(machinetest.SmallDisk(t, "48m"), "clickhouse"))
 	c := open(t, s.URL())
 	exec(t, c, "CREATE TABLE t (s String CODEC(NONE)) ENGINE = MergeTree ORDER BY tuple()")
 	exec(t, c, "INSERT INTO t VALUES ('first')")

@@ -68,12 +68,13 @@ func (s *Server) openMonitor(o Options, secure *tls.Config) error {
 
 func (s *Server) monitoring() http.Handler {
 	m := http.NewServeMux()
-	for path, serve := range map[string]http.HandlerFunc{
-		server.RootPath + "{$}": s.srv.HandleRoot, server.VarzPath: s.srv.HandleVarz, server.ConnzPath: s.srv.HandleConnz,
-		server.SubszPath: s.srv.HandleSubsz, server.AccountzPath: s.srv.HandleAccountz, server.AccountStatzPath: s.srv.HandleAccountStatz,
-		server.JszPath: s.srv.HandleJsz, server.HealthzPath: s.srv.HandleHealthz,
+	type srv = server.Server
+	for path, serve := range map[string]func(*srv, http.ResponseWriter, *http.Request){
+		server.RootPath + "{$}": (*srv).HandleRoot, server.VarzPath: (*srv).HandleVarz, server.ConnzPath: (*srv).HandleConnz,
+		server.SubszPath: (*srv).HandleSubsz, server.AccountzPath: (*srv).HandleAccountz, server.AccountStatzPath: (*srv).HandleAccountStatz,
+		server.JszPath: (*srv).HandleJsz, server.HealthzPath: (*srv).HandleHealthz,
 	} {
-		m.HandleFunc("GET "+path, serve)
+		m.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { serve(s.srv.Load(), w, r) })
 	}
 	return m
 }

@@ -64,7 +64,11 @@ func (m marks) write(data string) error {
 
 // contents returns the streams of the running server.
 func (s *Server) contents() (map[string]server.StreamDetail, error) {
-	z, err := s.srv.Jsz(&server.JSzOptions{Streams: true, Consumer: true, Config: true, Limit: 1024})
+	srv := s.srv.Load()
+	if !srv.JetStreamEnabled() {
+		return nil, errors.New("list the streams: the server's storage is shut down")
+	}
+	z, err := srv.Jsz(&server.JSzOptions{Streams: true, Consumer: true, Config: true, Limit: 1024})
 	if err != nil {
 		return nil, fmt.Errorf("list the streams: %w", err)
 	}
@@ -101,22 +105,6 @@ func (s *Server) mark() error {
 	}
 	s.marks = next
 	return next.write(s.data)
-}
-
-// keepMarks writes the marks regularly until the server stops.
-func (s *Server) keepMarks(warn func(error)) {
-	tick := time.NewTicker(marksEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-s.done:
-			return
-		case <-tick.C:
-			if err := s.mark(); err != nil {
-				warn(err)
-			}
-		}
-	}
 }
 
 // restore writes back the configuration of streams that have lost it: a recreated

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -39,7 +40,9 @@ type Options struct {
 
 // Server is a running embedded NATS.
 type Server struct {
-	srv    *server.Server
+	srv    atomic.Pointer[server.Server] // another one after a restart: see disk.go
+	o      Options
+	secure *tls.Config
 	lock   dirLock
 	data   string
 	before marks // the contents of the store when the server last ran
@@ -47,7 +50,7 @@ type Server struct {
 
 	mu    sync.Mutex
 	marks marks
-	done  chan struct{}
+	done  context.CancelFunc
 	wait  sync.WaitGroup
 
 	password string
@@ -79,8 +82,6 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
-	auth := &authenticator{password: password, log: o.Log}
-	opts.CustomClientAuthentication = auth
 	before := readMarks(o.Data)
 	restored, err := before.restore(o.Data)
 	if err != nil {
@@ -93,34 +94,59 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	for _, name := range restored {
 		o.Log.Warn("a stream's configuration could not be read, it was restored", "stream", name, "dir", streamDir(o.Data, name))
 	}
-	srv, err := server.NewServer(opts)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("configure NATS: %w", err), lock.Close())
+	running, done := context.WithCancel(context.WithoutCancel(ctx))
+	s := &Server{o: o, secure: secure, lock: lock, data: o.Data, before: before, marks: before, aside: aside, done: done, password: password}
+	if err = s.configure(opts); err == nil {
+		err = s.openMonitor(o, secure)
 	}
-	srv.SetLoggerV2(logger{o.Log}, false, false, false)
-	auth.srv = srv
-	s := &Server{srv: srv, lock: lock, data: o.Data, before: before, marks: before, aside: aside, done: make(chan struct{}), password: password}
-	if err := s.openMonitor(o, secure); err != nil {
+	if err != nil {
+		done()
 		return nil, errors.Join(err, lock.Close())
 	}
-	srv.Start()
-	for deadline := time.Now().Add(30 * time.Second); !srv.ReadyForConnections(200 * time.Millisecond); {
-		if ctx.Err() != nil || time.Now().After(deadline) {
-			s.Stop()
-			return nil, fmt.Errorf("start NATS in %s: not ready in time", o.Data)
-		}
+	if err := s.run(ctx); err != nil {
+		s.Stop()
+		return nil, err
 	}
-	s.wait.Go(func() { s.keepMarks(func(err error) { o.Log.Debug("marks not written", "err", err) }) })
+	s.wait.Go(func() { s.keep(running) })
 	return s, nil
 }
 
-// InProcess returns the option that connects without a socket.
-func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+// configure makes the server that runs next.
+func (s *Server) configure(opts *server.Options) error {
+	auth := &authenticator{password: s.password, log: s.o.Log}
+	opts.CustomClientAuthentication = auth
+	srv, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("configure NATS: %w", err)
+	}
+	srv.SetLoggerV2(logger{s.o.Log}, false, false, false)
+	auth.srv = srv
+	s.srv.Store(srv)
+	return nil
+}
+
+// run starts the configured server, and returns once it accepts connections.
+func (s *Server) run(ctx context.Context) error {
+	srv := s.srv.Load()
+	srv.Start()
+	for deadline := time.Now().Add(30 * time.Second); !srv.ReadyForConnections(200 * time.Millisecond); {
+		if ctx.Err() != nil || time.Now().After(deadline) {
+			return fmt.Errorf("start NATS in %s: not ready in time", s.data)
+		}
+	}
+	return nil
+}
+
+// InProcess returns the option that connects without a socket, also after a restart.
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s) }
+
+// InProcessConn opens a connection without a socket.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.srv.Load().InProcessConn() }
 
 // URL returns the address for clients outside this process; empty without a
 // listener. It contains the password if there is one: redact it before showing it.
 func (s *Server) URL() string {
-	a := s.srv.Addr()
+	a := s.srv.Load().Addr()
 	if a == nil {
 		return ""
 	}
@@ -136,20 +162,21 @@ func (s *Server) Stop() {
 	if s.monitor != nil {
 		_ = s.monitor.Close() // no request is worth waiting for
 	}
-	close(s.done)
+	s.done()
 	s.wait.Wait()
-	if s.srv.JetStreamEnabled() {
+	srv := s.srv.Load()
+	if srv.JetStreamEnabled() {
 		_ = s.mark() // the earlier marks are older, but correct
 	}
-	s.srv.Shutdown()
-	s.srv.WaitForShutdown()
+	srv.Shutdown()
+	srv.WaitForShutdown()
 	_ = s.lock.Close() // an error needs no action
 }
 
 func serverOptions(o Options, password string, secure *tls.Config) (*server.Options, error) {
 	opts := &server.Options{
 		ServerName: "ratchet", StoreDir: o.Data, JetStream: true, SyncAlways: true, NoSigs: true,
-		MaxPayload: 8 << 20, JetStreamMaxStore: 80 << 30, JetStreamMaxMemory: 256 << 20,
+		MaxPayload: 8 << 20, JetStreamMaxStore: mostStored, JetStreamMaxMemory: 256 << 20,
 		DontListen: o.Addr == "",
 	}
 	if o.Addr == "" {
@@ -168,6 +195,9 @@ func serverOptions(o Options, password string, secure *tls.Config) (*server.Opti
 	}
 	return opts, nil
 }
+
+// mostStored is more than any disk holds: what is stored is limited by the streams, whose limits are configured.
+const mostStored = 1 << 50
 
 // handshakeWithin bounds the TLS handshake of a client.
 const handshakeWithin = 5 * time.Second
