@@ -194,6 +194,17 @@ func TestEveryContainerIsBoundedAndUnprivilegedAndProbed(t *testing.T) {
 // daemonProbes asks where METRICS_ADDR listens.
 func daemonProbes(t *testing.T, name string, c corev1.Container) {
 	t.Helper()
+func TestAServerOfNATSIsReadyOnceItsStreamsAreCurrentAndAliveBefore(t *testing.T) {
+	c := load(t).nats.Spec.Template.Spec.Containers[0]
+	for path, probes := range map[string][]*corev1.Probe{"/healthz": {c.ReadinessProbe}, "/healthz?js-enabled-only=true": {c.StartupProbe, c.LivenessProbe}} {
+		for _, p := range probes {
+			if p.Exec == nil || !slices.Contains(p.Exec.Command, "http://127.0.0.1:8222"+path) {
+				t.Errorf("a probe runs %v, want one that asks for %s", p.Exec, path)
+			}
+		}
+	}
+}
+
 	for path, p := range map[string]*corev1.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
 		if p == nil || p.HTTPGet == nil || p.HTTPGet.Path != path || p.HTTPGet.Port.String() != c.Ports[0].Name {
 			t.Errorf("%s: no probe of %s", name, path)
