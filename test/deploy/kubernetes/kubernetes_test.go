@@ -130,6 +130,9 @@ func (m *manifests) add(t *testing.T, body []byte) {
 	case "Job":
 		j := strict[batchv1.Job](t, body)
 		m.pods[j.Name] = j.Spec.Template
+		if j.Spec.TTLSecondsAfterFinished == nil {
+			t.Errorf("the Job %s stays when it has finished, and cannot be changed", j.Name)
+		}
 	case "PodDisruptionBudget":
 		b := strict[policyv1.PodDisruptionBudget](t, body)
 		m.budgets[b.Spec.Selector.MatchLabels["app"]] = b
@@ -191,9 +194,6 @@ func TestEveryContainerIsBoundedAndUnprivilegedAndProbed(t *testing.T) {
 	}
 }
 
-// daemonProbes asks where METRICS_ADDR listens.
-func daemonProbes(t *testing.T, name string, c corev1.Container) {
-	t.Helper()
 func TestAServerOfNATSIsReadyOnceItsStreamsAreCurrentAndAliveBefore(t *testing.T) {
 	c := load(t).nats.Spec.Template.Spec.Containers[0]
 	for path, probes := range map[string][]*corev1.Probe{"/healthz": {c.ReadinessProbe}, "/healthz?js-enabled-only=true": {c.StartupProbe, c.LivenessProbe}} {
@@ -205,6 +205,9 @@ func TestAServerOfNATSIsReadyOnceItsStreamsAreCurrentAndAliveBefore(t *testing.T
 	}
 }
 
+// daemonProbes asks where METRICS_ADDR listens.
+func daemonProbes(t *testing.T, name string, c corev1.Container) {
+	t.Helper()
 	for path, p := range map[string]*corev1.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
 		if p == nil || p.HTTPGet == nil || p.HTTPGet.Path != path || p.HTTPGet.Port.String() != c.Ports[0].Name {
 			t.Errorf("%s: no probe of %s", name, path)
