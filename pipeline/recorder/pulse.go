@@ -96,6 +96,15 @@ func (p *pulse) back() {
 	p.awaySince = time.Time{}
 }
 
+// waits records how many messages are not delivered yet. Another recorder may have received the last ones.
+func (p *pulse) waits(stream string, pending uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	l.Pending = pending
+	p.lines[stream] = l
+}
+
 func (p *pulse) holds(stream string, n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -147,7 +147,11 @@ func (l *streamRecorder[R]) drained(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	i, err := l.durable.Info(ctx)
-	if err != nil || i.NumPending > 0 || i.NumAckPending > 0 {
+	if err != nil {
+		return false
+	}
+	l.r.pulse.waits(l.stream, i.NumPending)
+	if i.NumPending > 0 || i.NumAckPending > 0 {
 		return false
 	}
 	l.empty = time.Now().Add(emptyFor)

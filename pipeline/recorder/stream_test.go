@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"time"
 
@@ -67,5 +68,35 @@ func TestWhatWasTakenBeforeTheConnectionBrokeIsRecorded(t *testing.T) {
 	}
 	if msgs, err := l.take(t.Context()); len(msgs) > 0 || err == nil {
 		t.Errorf("%d are taken without a connection", len(msgs))
+	}
+}
+
+// drainedBy is a consumer without messages that reports info.
+type drainedBy struct {
+	jetstream.Consumer
+	info *jetstream.ConsumerInfo
+}
+
+func (d drainedBy) Info(context.Context) (*jetstream.ConsumerInfo, error) {
+	if d.info == nil {
+		return nil, errLine
+	}
+	return d.info, nil
+}
+
+func TestARecorderWhoseLastMessagesAnotherOneReceivedHasNoLag(t *testing.T) {
+	t.Parallel()
+	r := blankRecorder()
+	l := inserts(r, nil)
+	r.pulse.saw(l.stream, 7, 2, time.Now().Add(-time.Hour)) // two more waited when it was delivered
+	l.durable = drainedBy{info: &jetstream.ConsumerInfo{NumPending: 1}}
+	l.drained(t.Context())
+	if h := r.pulse.beat(); h.State != "working" || r.pulse.lines[l.stream].Pending != 1 {
+		t.Errorf("one message waits: state %s, pending %d", h.State, r.pulse.lines[l.stream].Pending)
+	}
+	l.durable = drainedBy{info: &jetstream.ConsumerInfo{NumAckPending: 2}}
+	l.drained(t.Context())
+	if h := r.pulse.beat(); h.State != "idle" || r.pulse.lag(r.pulse.lines[l.stream]) != 0 {
+		t.Errorf("nothing waits: state %s, lag %v s", h.State, r.pulse.lag(r.pulse.lines[l.stream]))
 	}
 }
