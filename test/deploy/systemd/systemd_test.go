@@ -95,7 +95,7 @@ func TestNoUnitLosesWhatKeepsOthersOut(t *testing.T) {
 	}
 }
 
-// Two daemons of a machine cannot share METRICS_ADDR, so each instance has a file of its own, whose variables come last.
+// Two daemons of a machine cannot share METRICS_ADDR, so each instance has a file of its own, which is read last.
 func TestEveryUnitReadsTheSharedFileAndThenItsOwn(t *testing.T) {
 	for name, body := range units(t) {
 		want := []string{"-/etc/ratchet/ratchet.env", "-/etc/ratchet/%N.env"}
