@@ -94,7 +94,7 @@ upgrade: ## daemons of the build UPGRADE and of this one side by side, forth and
 release: ## static binaries for Linux and macOS in dist/, with checksums and software bills of materials
 	tools/release/release dist
 
-cluster: ## three nats-servers, two of every daemon, each fault once (7 minutes); more: ratchet soak cluster --faults 200
+cluster: ## three nats-servers, two of every daemon, each fault once (8 minutes); more: ratchet soak cluster --faults 200
 	.ci/cluster
 
 s2: ## do compressed streams with three replicas survive kill -9? and without compression, and migrated (6 minutes)
