@@ -10,7 +10,7 @@ UPGRADE ?= HEAD~20
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle bench-deals upgrade
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle bench-cpu bench-deals upgrade
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 
 
 bench-idle: ## what an idle `ratchet up` asks NATS, writes and computes, without ClickHouse and with it (8 minutes)
 	go test -run '^$$' -bench BenchmarkIdle -benchtime 1x -timeout 30m ./test/processes
+
+bench-cpu: ## what a decision costs in CPU time, in all processes and NATS together, against the bar of 5 ms (2 minutes)
+	go test -run '^$$' -bench BenchmarkCPUPerDecision -benchtime 1x -timeout 10m ./test/processes
 
 bench-decide: ## decisions a second on one core, against the bars of 20,000 glances and 2,000 peeks
 	go test -run '^$$' -bench BenchmarkDecisions -cpu 1 ./pipeline/domain/verdict
@@ -94,7 +97,7 @@ upgrade: ## daemons of the build UPGRADE and of this one side by side, forth and
 release: ## static binaries for Linux and macOS in dist/, with checksums and software bills of materials
 	tools/release/release dist
 
-cluster: ## three nats-servers, two of every daemon, each fault once (7 minutes); more: ratchet soak cluster --faults 200
+cluster: ## three nats-servers, two of every daemon, each fault once (8 minutes); more: ratchet soak cluster --faults 200
 	.ci/cluster
 
 s2: ## do compressed streams with three replicas survive kill -9? and without compression, and migrated (6 minutes)

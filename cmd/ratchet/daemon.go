@@ -26,19 +26,31 @@ type daemonCmd struct {
 	Name string `arg:"" help:"tokend, watermarker, peeker, committer, recorder, notifier, page or natsd."`
 }
 
+// daemons are what daemonCmd runs, besides natsd.
+var daemons = map[string]func(context.Context, process.Env) error{
+	"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
+	"notifier": notifier.Run, "page": page.Run,
+}
+
+const natsdName = "natsd"
+
 // Run runs the daemon until a signal comes.
 func (c daemonCmd) Run(a *app) error {
-	daemons := map[string]func(context.Context, process.Env) error{
-		"tokend": tokend.Run, "watermarker": watermarker.Run, "peeker": peeker.Run, "committer": committer.Run, "recorder": recorder.Run,
-		"notifier": notifier.Run, "page": page.Run,
-		"natsd": a.natsd,
-	}
 	a.untilSignal = true
+	if c.Name == natsdName { // NATS has its own probes and metrics
+		return a.natsd(a.ctx, a.env.Named(c.Name))
+	}
 	run, ok := daemons[c.Name]
 	if !ok {
-		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(slices.Sorted(maps.Keys(daemons)), ", "))
+		names := append(slices.Collect(maps.Keys(daemons)), natsdName)
+		slices.Sort(names)
+		return process.Usagef("daemon %q is unknown; want one of %s", c.Name, strings.Join(names, ", "))
 	}
-	env, end, err := daemon.Traced(a.ctx, a.env.Named(c.Name), c.Name)
+	env, err := daemon.WithHealth(a.ctx, a.env.Named(c.Name), c.Name)
+	if err != nil {
+		return err
+	}
+	env, end, err := daemon.Traced(a.ctx, env, c.Name)
 	if err != nil {
 		return err
 	}

@@ -157,7 +157,7 @@ Examples:
 Example:
   ratchet answer 7c1a5e0b9d3f2846`,
 	"backup": `Streams, buckets and ClickHouse's tables, as one set, while everything runs. Every file can be read
-with stock tools: nats account restore DIR/nats, clickhouse-client.
+with stock tools: nats backup restore account DIR/nats, clickhouse-client.
 
 Example:
   ratchet backup /backup/2026-11-29`,

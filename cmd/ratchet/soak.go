@@ -23,6 +23,7 @@ type soakCmd struct {
 	Faults     int           `help:"Of the scenario cluster: how many faults, drawn by the seed (default: each once)." placeholder:"N"`
 	Wait       time.Duration `help:"Of the scenario cluster: how long a freeze, a partition or an outage lasts." default:"60s" placeholder:"D"`
 	Only       []string      `help:"Of the scenario cluster: only faults whose names contain one of these." placeholder:"PART"`
+	NoSkip     bool          `help:"Of the scenario cluster: a fault that cannot be tried on this machine is a failure."`
 	Slack      float64       `help:"Of the scenario cluster: multiplies the time limits of faults, for a busy machine." default:"1" placeholder:"N"`
 	Rules      string        `help:"Decide by this rule file (default: the built-in rules)." type:"path" placeholder:"FILE"`
 	Clickhouse string        `help:"embedded, none, or the URL of a server." default:"embedded"`
@@ -59,7 +60,7 @@ func (c soakCmd) Run(a *app) error {
 	f, err := scenario.Run(a.ctx, c.Scenario, scenario.Options{
 		Data: dir, Speed: c.Speed, Seed: c.Seed, NoPeek: c.NoPeek, ClickHouse: c.Clickhouse, CHLib: c.CHLib,
 		Rules: c.Rules, Log: a.env.Log, Version: a.env.Version, Progress: a.errOut,
-		Faults: c.Faults, Wait: c.Wait, Only: c.Only, Slack: c.Slack, Keep: c.Data != "",
+		Faults: c.Faults, Wait: c.Wait, Only: c.Only, All: c.NoSkip, Slack: c.Slack, Keep: c.Data != "",
 	})
 	if err != nil {
 		return err

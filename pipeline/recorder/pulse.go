@@ -7,7 +7,11 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/process"
 )
+
+// stuckAfter is how long takes from a stream may fail before the recorder is stuck, machine time.
+const stuckAfter = 30 * time.Second
 
 // pulse is the recorder's heartbeat.
 type pulse struct {
@@ -17,6 +21,7 @@ type pulse struct {
 	counters  map[string]int64
 	lines     map[string]progress
 	awaySince time.Time // pipeline time; zero while ClickHouse answers
+	byPing    bool      // only a ping reported it away
 	lastError string
 	progress  time.Time
 	insert    time.Duration // the last insert, machine time
@@ -30,6 +35,8 @@ type progress struct {
 	Sequence uint64    `json:"sequence"` // the newest delivered
 	At       time.Time `json:"at"`       // its time, pipeline
 	LagS     float64   `json:"lag_s"`    // how long before now that was, while more messages wait; else 0
+
+	failing time.Time // machine time of the first take that failed since one succeeded; else zero
 }
 
 func newPulse(now func() time.Time) *pulse {
@@ -46,6 +53,12 @@ func (p *pulse) beat() pipeline.Heartbeat {
 		}
 		l.LagS = p.lag(l)
 		h.Detail[stream] = l
+		if !l.failing.IsZero() && process.MachineSince(l.failing) >= stuckAfter {
+			h.Stuck = fmt.Sprintf("takes from %s fail: %s", stream, p.lastError)
+		}
+	}
+	if h.Stuck != "" {
+		h.State = "stuck"
 	}
 	h.Detail["insert_ms"] = p.insert.Milliseconds()
 	h.Detail["clickhouse"] = "answers"
@@ -84,6 +97,7 @@ func (p *pulse) away(err error) {
 	p.failed(err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.byPing = false
 	if p.awaySince.IsZero() {
 		p.awaySince = p.now()
 	}
@@ -93,7 +107,54 @@ func (p *pulse) away(err error) {
 func (p *pulse) back() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.awaySince = time.Time{}
+	p.awaySince, p.byPing = time.Time{}, false
+}
+
+// pinged records the result of a ping, and reports whether it is the first to find ClickHouse away. A ping that
+// succeeds does not end what an insert has reported: ClickHouse may answer and accept no rows.
+func (p *pulse) pinged(err error) (gone bool) {
+	if err != nil {
+		p.failed(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case err != nil && p.awaySince.IsZero():
+		p.awaySince, p.byPing = p.now(), true
+		return true
+	case err == nil && p.byPing:
+		p.awaySince, p.byPing = time.Time{}, false
+	}
+	return false
+}
+
+// takeFailed records that a stream did not answer a take.
+func (p *pulse) takeFailed(stream string, err error) {
+	p.failed(err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l := p.lines[stream]; l.failing.IsZero() {
+		l.failing = process.MachineNow()
+		p.lines[stream] = l
+	}
+}
+
+// takeDone records that a stream answered a take.
+func (p *pulse) takeDone(stream string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	l.failing = time.Time{}
+	p.lines[stream] = l
+}
+
+// waits records how many messages are not delivered yet. Another recorder may have received the last ones.
+func (p *pulse) waits(stream string, pending uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	l.Pending = pending
+	p.lines[stream] = l
 }
 
 func (p *pulse) holds(stream string, n int) {

@@ -80,7 +80,7 @@ func newRecorder(cfg Config, env process.Env, b *bus.Bus, dial func(context.Cont
 }
 
 // run starts two goroutines per stream, of which one takes and one inserts, one for the server's
-// advisories, and one that opens ClickHouse and then tidies it hourly. It waits for all of them.
+// advisories, one that opens ClickHouse and then tidies it hourly, and one that pings it. It waits for all of them.
 func (r *recorder) run(ctx context.Context) error {
 	advisories, err := r.watchAdvisories() // first, since they are not stored
 	if err != nil {
@@ -94,6 +94,7 @@ func (r *recorder) run(ctx context.Context) error {
 	var all sync.WaitGroup
 	tried := make(chan struct{})
 	all.Go(func() { r.keepOpen(ctx, tried); r.tidyUp(ctx) })
+	all.Go(func() { r.ping(ctx) })
 	waiting, waited := context.WithTimeout(ctx, openWithin)
 	select {
 	case <-tried:
@@ -167,6 +168,22 @@ func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 		first()
 		if process.Sleep(ctx, pause) != nil {
 			return
+		}
+	}
+}
+
+// ping asks ClickHouse regularly whether it is there, because without messages no insert does.
+func (r *recorder) ping(ctx context.Context) {
+	for process.Sleep(ctx, pingEvery) == nil {
+		s := r.store.opened()
+		if s == nil { // what opens it reports
+			continue
+		}
+		bounded, cancel := context.WithTimeout(ctx, pingWithin)
+		err := s.Ping(bounded)
+		cancel()
+		if ctx.Err() == nil && r.pulse.pinged(err) {
+			r.env.Log.Warn("clickhouse is unreachable, the streams keep everything", "err", err)
 		}
 	}
 }

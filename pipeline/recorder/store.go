@@ -14,6 +14,8 @@ const (
 	insertWithin = time.Minute      // one insert
 	firstPause   = time.Second      // after a first failure
 	longestPause = 30 * time.Second // between two attempts
+	pingEvery    = 30 * time.Second // machine time
+	pingWithin   = 10 * time.Second
 
 	// holdEvery is the interval at which the AckWait of the held messages is extended: one may be lost.
 	holdEvery = bus.LeastAckWait / 3
@@ -29,6 +31,7 @@ type sink interface {
 	InsertActions(ctx context.Context, rows []warehouse.ActionRow, token string) error
 	Remember(ctx context.Context, stream string, seen []warehouse.Seen) error
 	Tidy(ctx context.Context) (forgotten int, err error)
+	Ping(ctx context.Context) error
 	Close() error
 }
 

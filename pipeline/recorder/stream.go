@@ -105,7 +105,7 @@ func (l *streamRecorder[R]) takeAll(ctx context.Context, batches chan<- batch[R]
 			err = l.checkEpoch(context.WithoutCancel(ctx), l.epoch, msgs) // bounded; held messages are recorded before the end
 		}
 		if err != nil {
-			l.r.pulse.failed(err)
+			l.r.pulse.takeFailed(l.stream, err)
 			l.r.env.Log.Warn("take failed, will retry", "stream", l.stream, "err", err)
 			if process.Sleep(ctx, pause) != nil {
 				return
@@ -122,6 +122,7 @@ func (l *streamRecorder[R]) takeAll(ctx context.Context, batches chan<- batch[R]
 			continue
 		}
 		l.empty = time.Time{}
+		l.r.pulse.takeDone(l.stream)
 		l.r.pulse.holds(l.stream, int(l.inHand.Add(int64(len(msgs)))))
 		b := batch[R]{epoch: l.epoch, taken: time.Now(), msgs: msgs}
 		b.rows, b.rejected = l.decode(msgs)
@@ -144,10 +145,18 @@ func (l *streamRecorder[R]) drained(ctx context.Context) bool {
 	if time.Now().Before(l.empty) {
 		return true
 	}
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	i, err := l.durable.Info(ctx)
-	if err != nil || i.NumPending > 0 || i.NumAckPending > 0 {
+	i, err := l.durable.Info(bounded)
+	if err != nil {
+		if ctx.Err() == nil {
+			l.r.pulse.takeFailed(l.stream, fmt.Errorf("read what waits on %s: %w", l.stream, err))
+		}
+		return false
+	}
+	l.r.pulse.takeDone(l.stream)
+	l.r.pulse.waits(l.stream, i.NumPending)
+	if i.NumPending > 0 || i.NumAckPending > 0 {
 		return false
 	}
 	l.empty = time.Now().Add(emptyFor)

@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"bytes"
+	"context"
 	"testing"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/warehouse"
 	"ratchet/test/streams"
 )
 
@@ -67,5 +69,72 @@ func TestWhatWasTakenBeforeTheConnectionBrokeIsRecorded(t *testing.T) {
 	}
 	if msgs, err := l.take(t.Context()); len(msgs) > 0 || err == nil {
 		t.Errorf("%d are taken without a connection", len(msgs))
+	}
+}
+
+// drainedBy is a consumer without messages that reports info.
+type drainedBy struct {
+	jetstream.Consumer
+	info *jetstream.ConsumerInfo
+}
+
+func (d drainedBy) Info(context.Context) (*jetstream.ConsumerInfo, error) {
+	if d.info == nil {
+		return nil, errLine
+	}
+	return d.info, nil
+}
+
+func TestARecorderWhoseLastMessagesAnotherOneReceivedHasNoLag(t *testing.T) {
+	t.Parallel()
+	r := blankRecorder()
+	l := inserts(r, nil)
+	r.pulse.saw(l.stream, 7, 2, time.Now().Add(-time.Hour)) // two more waited when it was delivered
+	l.durable = drainedBy{info: &jetstream.ConsumerInfo{NumPending: 1}}
+	l.drained(t.Context())
+	if h := r.pulse.beat(); h.State != "working" || r.pulse.lines[l.stream].Pending != 1 {
+		t.Errorf("one message waits: state %s, pending %d", h.State, r.pulse.lines[l.stream].Pending)
+	}
+	l.durable = drainedBy{info: &jetstream.ConsumerInfo{NumAckPending: 2}}
+	l.drained(t.Context())
+	if h := r.pulse.beat(); h.State != "idle" || r.pulse.lag(r.pulse.lines[l.stream]) != 0 {
+		t.Errorf("nothing waits: state %s, lag %v s", h.State, r.pulse.lag(r.pulse.lines[l.stream]))
+	}
+}
+
+func TestAStreamThatDoesNotSayWhatWaitsFailsItsTakes(t *testing.T) {
+	t.Parallel()
+	r := blankRecorder()
+	l := inserts(r, nil)
+	fails := func() bool { return !r.pulse.lines[l.stream].failing.IsZero() }
+	if l.durable = (drainedBy{}); l.drained(t.Context()) || !fails() {
+		t.Error("an error counts as an answer")
+	}
+	if l.durable = (drainedBy{info: &jetstream.ConsumerInfo{}}); !l.drained(t.Context()) || fails() {
+		t.Error("an answer counts as an error")
+	}
+}
+
+func TestATakeThatFailsIsRecordedAsOneUntilMessagesAreTaken(t *testing.T) {
+	t.Parallel()
+	w := &world{t: t}
+	w.env, w.b = streams.Open(t)
+	r := newRecorder(Config{Flush: time.Second}, w.env, w.b, nil)
+	l, err := newStreamRecorder(t.Context(), r, pipeline.StreamDead, 200, readDead, sink.InsertDead)
+	must(t, err)
+	l.durable = &once{Consumer: l.durable, fetched: true}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	batches := make(chan batch[warehouse.DeadRow], 1)
+	go l.takeAll(ctx, batches)
+	fails := func() bool {
+		r.pulse.mu.Lock()
+		defer r.pulse.mu.Unlock()
+		return !r.pulse.lines[l.stream].failing.IsZero()
+	}
+	w.await("the take failed", fails)
+	w.publish(w.letter(1))
+	if <-batches; fails() { // from the consumer that was opened again
+		t.Error("messages were taken, and the take still counts as failed")
 	}
 }

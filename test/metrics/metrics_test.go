@@ -256,6 +256,40 @@ func TestEveryAlertHasItsSectionInTheManualOfOperation(t *testing.T) {
 	}
 }
 
+func TestEveryAlertHasACaseThatFiresAndOneThatDoesNot(t *testing.T) {
+	t.Parallel()
+	body, err := os.ReadFile(filepath.Join("testdata", "alerts.yml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Tests []struct {
+			Cases []struct {
+				Alert  string `yaml:"alertname"`
+				Alerts []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	if err := yaml.Unmarshal(body, &file); err != nil {
+		t.Fatal(err)
+	}
+	fires, quiet := map[string]bool{}, map[string]bool{}
+	for _, one := range file.Tests {
+		for _, c := range one.Cases {
+			if len(c.Alerts) > 0 {
+				fires[c.Alert] = true
+			} else {
+				quiet[c.Alert] = true
+			}
+		}
+	}
+	for _, r := range rules(t) {
+		if !fires[r.Alert] || !quiet[r.Alert] {
+			t.Errorf("%s: a case that fires: %t, one that does not: %t", r.Alert, fires[r.Alert], quiet[r.Alert])
+		}
+	}
+}
+
 func TestEveryPanelAsksTheVariableDatasource(t *testing.T) {
 	t.Parallel()
 	for name, p := range pages(t) {

@@ -91,27 +91,35 @@ type world struct {
 	clock      process.Clock
 	sim        *keepasim.Sim
 	keepa      string // address of the simulated Keepa
+	natsd      *child.Child
 	nats       string
 	clickhouse string // empty where there is none
 	bus        *bus.Bus
 	finals     *finals
 }
 
-// newWorld starts NATS as a process, ClickHouse if there is one, and Keepa inside
-// the test: it is the outside world, and its books are to be read.
+// newWorld is worldOf the backlog, with ClickHouse if there is one.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := worldOf(t, keepasim.Backlog400(1), rate)
+	w.clickhouse = clickHouse(t)
+	return w
+}
+
+// worldOf starts NATS as a process, and Keepa inside the test: it is the outside world, and its books are to be read.
+func worldOf(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
 	t.Helper()
 	w := &world{clock: process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed), finals: newFinals()}
 	w.sim = keepasim.New(keepasim.Options{
 		Now: w.clock.Now, After: w.clock.After, Seed: 1, Key: "a-key", Rate: rate,
-		Balance: keepasim.FullBucket, Catalogue: keepasim.Backlog400(1),
+		Balance: keepasim.FullBucket, Catalogue: catalogue,
 	})
 	server := httptest.NewServer(w.sim)
 	t.Cleanup(server.CloseClientConnections)
 	w.keepa = server.URL
 
-	w.nats = start(t, "ratchet", []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"}, "daemon", "natsd").Await(t, `^nats://\S+`, 30*time.Second)
-	w.clickhouse = clickHouse(t)
+	w.natsd = start(t, "ratchet", []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"}, "daemon", "natsd")
+	w.nats = w.natsd.Await(t, `^nats://\S+`, 30*time.Second)
 
 	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
 	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats}, env, "test")
@@ -147,7 +155,7 @@ func clickHouse(t *testing.T) string {
 }
 
 // provision creates the streams, buckets and tables.
-func (w *world) provision(t *testing.T) {
+func (w *world) provision(t testing.TB) {
 	t.Helper()
 	args := []string{"topology", "apply"}
 	if w.clickhouse == "" {

@@ -2,7 +2,7 @@
 // a pipeline from such a copy, which pays for nothing twice.
 //
 //	DIR/set.json          what the set holds; written last, so a directory without it is not a set
-//	DIR/nats/STREAM/      a stream or bucket with its consumers, as `nats account restore DIR/nats` takes it
+//	DIR/nats/STREAM/      a stream or bucket with its consumers, as `nats backup restore account DIR/nats` takes it
 //	DIR/clickhouse/       TABLE.PARTITION.native.zst, as clickhouse-client takes it
 //
 // # Why the parts fit each other

@@ -70,6 +70,7 @@ func Run(ctx context.Context, env process.Env) error {
 		return err
 	}
 	defer s.Stop()
+	defer env.Health.Report("page", b.NotReady)()
 	env.Log.Info("the page is served", "url", s.URL())
 	env.AnnounceReady()
 	<-ctx.Done()

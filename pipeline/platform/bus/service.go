@@ -84,14 +84,22 @@ func withoutOwn(h pipeline.Heartbeat) pipeline.Heartbeat {
 func notReady(b *Bus, h pipeline.Heartbeat) string {
 	store, _ := h.Detail["clickhouse"].(string) // the recorder's
 	switch {
-	case !b.NC.IsConnected():
-		return "NATS does not answer"
+	case b.NotReady() != "":
+		return b.NotReady()
 	case strings.HasPrefix(store, "unreachable"):
 		return "ClickHouse does not answer"
 	case h.Stuck != "" || h.State == "stuck":
 		return "no step succeeds; see ratchet status"
 	}
 	return ""
+}
+
+// NotReady returns that NATS does not answer, in the words of a probe; empty while it is connected.
+func (b *Bus) NotReady() string {
+	if b.NC.IsConnected() {
+		return ""
+	}
+	return "NATS does not answer"
 }
 
 // AskAll requests the status of every instance of the named daemons and returns the answers that arrive in time.

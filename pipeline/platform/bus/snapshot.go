@@ -21,8 +21,8 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// A saved stream is a directory as `nats stream backup` writes it and `nats stream restore` and `nats account restore`
-// read it: the snapshot in the server's own format, and the stream's configuration and state.
+// A saved stream is a directory as `nats backup stream` writes it, and `nats backup restore stream` and `nats backup
+// restore account` read it: the snapshot in the server's own format, and the stream's configuration and state.
 const (
 	savedMeta = "backup.json"
 	savedData = "stream.arc.s2" // of servers from 2.15 on

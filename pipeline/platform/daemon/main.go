@@ -69,7 +69,7 @@ func mainCode(name string, run func(context.Context, process.Env) error, args []
 		defer cancel()
 		env.Check, env.Ready = true, cancel
 	} else {
-		env, err = withHealth(ctx, env, name)
+		env, err = WithHealth(ctx, env, name)
 	}
 	if err == nil {
 		err = runTraced(ctx, env, name, run)
@@ -109,9 +109,9 @@ func Traced(ctx context.Context, env process.Env, daemon string) (_ process.Env,
 // metricsAddr is the variable with the address of the probes. Without it nothing listens.
 const metricsAddr = "METRICS_ADDR"
 
-// withHealth adds the probes of one daemon to env if the environment asks for them, and serves them until ctx ends.
-func withHealth(ctx context.Context, env process.Env, name string) (process.Env, error) {
-	addr := os.Getenv(metricsAddr)
+// WithHealth adds the probes of one daemon to env if the environment asks for them, and serves them until ctx ends.
+func WithHealth(ctx context.Context, env process.Env, name string) (process.Env, error) {
+	addr, _ := env.Lookup.Lookup(metricsAddr)
 	if addr == "" {
 		return env, nil
 	}

@@ -214,8 +214,7 @@ func operator() Role {
 	}
 	r.Requests = append(r.Requests,
 		"$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>", // a backup
-		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*",
-		"svc.*.drain", "svc.*.reload")
+		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*")
 	return r
 }
 

@@ -69,7 +69,7 @@ func TestNoRowOfTheTableIsWiderThanItsWorkNeeds(t *testing.T) {
 			"$JS.API.DIRECT.GET.RESPONSES":                 "watermarker peeker committer recorder page reader operator",
 			"$JS.API.DIRECT.GET.KV_CONFIG":                 "watermarker peeker committer page reader operator",
 
-			"svc.peeker.drain": "operator", "svc.peeker.reload": "operator",
+			"svc.peeker.status": "notifier page reader operator", "svc.peeker.drain": "",
 			"_INBOX.x": "", "_INBOX_operator.x": "", "_INBOX_provisioner.x": "", "$SYS.REQ.SERVER.PING": "",
 		}},
 		"subscribe to": {maySubscribe, map[string]string{
@@ -85,7 +85,6 @@ func TestNoRowOfTheTableIsWiderThanItsWorkNeeds(t *testing.T) {
 			"$KV.TOKENS.grant.peeker":     "tokend peeker page reader operator",
 			"$KV.CONFIG.rules":            "watermarker peeker committer page reader operator",
 			"svc.tokend.status":           "tokend",
-			"svc.peeker.drain":            "peeker",
 			"$JS.API.STREAM.CREATE.DEALS": "",
 			"$SYS.ACCOUNT.RATCHET.CONNS":  "",
 		}},

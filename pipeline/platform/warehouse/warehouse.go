@@ -91,6 +91,14 @@ func open(ctx context.Context, rawURL string, missing func(context.Context, clic
 	return w, nil
 }
 
+// Ping returns an error unless ClickHouse answers.
+func (w *Warehouse) Ping(ctx context.Context) error {
+	if err := w.conn.Ping(ctx); err != nil {
+		return w.unreachable(err)
+	}
+	return nil
+}
+
 // Close closes the connections.
 func (w *Warehouse) Close() error { return w.conn.Close() }
 

@@ -516,6 +516,17 @@ func TestASilentPortIsReported(t *testing.T) {
 	}
 }
 
+func TestAPingFailsWithoutAnAnswer(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	must(t, w.Ping(t.Context()))
+	late, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if err := w.Ping(late); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("got %v, want that nothing answers", err)
+	}
+}
+
 func TestAReaderCreatesNoDatabase(t *testing.T) {
 	t.Parallel()
 	at, err := url.Parse(chtest.Database(t))

@@ -256,6 +256,7 @@ func (c *clustered) suffer(ctx context.Context, what fault, f *Figures) FaultFig
 		f.miss(err != nil, "%s: %v", what.name, err)
 	}
 	if line.Skipped = what.skip; line.Skipped != "" {
+		f.miss(c.o.All, "%s: skipped: %s", what.name, what.skip)
 		return line
 	}
 	c.calls.reset()

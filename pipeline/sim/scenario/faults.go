@@ -74,7 +74,7 @@ func (c *clustered) each() []fault {
 	for _, name := range daemons {
 		out = append(out, of(name+" dies", c.daemonDies(name)), of(name+" freezes", c.daemonFreezes(name)))
 	}
-	if c.o.Faults > 0 && c.Ps.has("clickhouse-1") {
+	if c.Ps.has("clickhouse-1") {
 		out = append(out, of("ClickHouse is away", c.clickHouseAway))
 	}
 	return out

@@ -37,6 +37,8 @@ type Options struct {
 	Faults int
 	Wait   time.Duration
 	Only   []string
+	// All makes a fault that cannot be tried here a failure.
+	All bool
 	// Slack multiplies what a fault may take, on a machine that does other work at the same time; 0 is 1.
 	Slack float64
 	Keep  bool // Data outlives the run

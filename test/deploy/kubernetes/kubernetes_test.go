@@ -130,6 +130,9 @@ func (m *manifests) add(t *testing.T, body []byte) {
 	case "Job":
 		j := strict[batchv1.Job](t, body)
 		m.pods[j.Name] = j.Spec.Template
+		if j.Spec.TTLSecondsAfterFinished == nil {
+			t.Errorf("the Job %s stays when it has finished, and cannot be changed", j.Name)
+		}
 	case "PodDisruptionBudget":
 		b := strict[policyv1.PodDisruptionBudget](t, body)
 		m.budgets[b.Spec.Selector.MatchLabels["app"]] = b
@@ -187,6 +190,17 @@ func TestEveryContainerIsBoundedAndUnprivilegedAndProbed(t *testing.T) {
 		}
 		if name != "topology" && (s.TerminationGracePeriodSeconds == nil || *s.TerminationGracePeriodSeconds <= 30) {
 			t.Errorf("%s: a step that takes the whole grace would be killed", name)
+		}
+	}
+}
+
+func TestAServerOfNATSIsReadyOnceItsStreamsAreCurrentAndAliveBefore(t *testing.T) {
+	c := load(t).nats.Spec.Template.Spec.Containers[0]
+	for path, probes := range map[string][]*corev1.Probe{"/healthz": {c.ReadinessProbe}, "/healthz?js-enabled-only=true": {c.StartupProbe, c.LivenessProbe}} {
+		for _, p := range probes {
+			if p.Exec == nil || !slices.Contains(p.Exec.Command, "http://127.0.0.1:8222"+path) {
+				t.Errorf("a probe runs %v, want one that asks for %s", p.Exec, path)
+			}
 		}
 	}
 }

@@ -95,6 +95,23 @@ func TestNoUnitLosesWhatKeepsOthersOut(t *testing.T) {
 	}
 }
 
+// Two daemons of a machine cannot share METRICS_ADDR, so each instance has a file of its own, which is read last.
+func TestEveryUnitReadsTheSharedFileAndThenItsOwn(t *testing.T) {
+	for name, body := range units(t) {
+		want := []string{"-/etc/ratchet/ratchet.env", "-/etc/ratchet/%N.env"}
+		if name == "ratchet.service" { // its own is the shared one
+			want = want[:1]
+		}
+		var have []string
+		for _, line := range regexp.MustCompile(`(?m)^EnvironmentFile=(.*)$`).FindAllStringSubmatch(body, -1) {
+			have = append(have, line[1])
+		}
+		if !slices.Equal(have, want) {
+			t.Errorf("%s reads %q, want %q", name, have, want)
+		}
+	}
+}
+
 func TestOnlyWhatCallsKeepaHasItsKey(t *testing.T) {
 	calls := []string{"ratchet.service", "ratchet-tokend.service", "ratchet-watermarker.service", "ratchet-peeker@.service", "ratchet-committer@.service"}
 	key := regexp.MustCompile(`(?mi)^(LoadCredential|SetCredential|Environment)\w*=keepa.api.key`)
