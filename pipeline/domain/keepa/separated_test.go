@@ -56,7 +56,7 @@ func TestAProductWithMoreOfAnythingThanKeepaSendsIsUnreadable(t *testing.T) {
 		`"categories":` + list("1", most): true, `"categories":` + list("1", most+1): false, `"categories":` + list(" 1", most+1): false,
 		`"eanList":` + list(`"1"`, most+1): false, `"categoryTree":` + list("{}", most+1): false, `"csv":` + list("[]", most+1): false,
 		`"stats":{"min":` + list("[1,2]", most+1) + "}": false, `"stats":{"avg":` + list("1", most+1) + "}": false,
-		`"csv":[` + list("1", 4*most) + "]": true, // a history
+		`"csv":[` + list("1", 4*most) + "]":                true, // a history
 		strings.Repeat(`"title":1,`, most-1) + `"title":1`: true, strings.Repeat(`"title":1,`, most) + `"title":1`: false,
 		`"title":"` + strings.Repeat("a", mostProduct-100) + `"`: true, `"title":"` + strings.Repeat("a", mostProduct) + `"`: false,
 	} {
