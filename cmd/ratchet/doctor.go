@@ -252,7 +252,7 @@ func (c doctorCmd) clickhouse(ctx context.Context) (string, error) {
 func cageState(context.Context) (string, error) {
 	lacks := cage.Missing()
 	if len(lacks) == 0 {
-		return "the embedded engine is kept to its own files, and from connections and signals to others", nil
+		return "the embedded engine is kept to its own files, and from TCP, UDP, unix sockets and signals to others", nil
 	}
 	return "this kernel cannot keep the embedded engine from: " + strings.Join(lacks, ", ") + "; SQL statements are restricted in any case", nil
 }

@@ -52,7 +52,12 @@ func (c initCmd) write(a *app, answers io.Reader) error {
 	files := []struct {
 		name string
 		body []byte
-	}{{starter.RulesFile, choice.Rules()}, {starter.QueryFile, choice.Query()}, {starter.EnvFile, starter.Env(filepath.ToSlash(whole))}}
+		mode os.FileMode
+	}{
+		{starter.RulesFile, choice.Rules(), 0o644},
+		{starter.QueryFile, choice.Query(), 0o644},
+		{starter.EnvFile, starter.Env(filepath.ToSlash(whole)), 0o600}, // its copy holds the key, and cp keeps the mode
+	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil { //nolint:gosec // it holds no secret
 		return fmt.Errorf("create the directory: %w; name another", err)
 	}
@@ -62,10 +67,15 @@ func (c initCmd) write(a *app, answers io.Reader) error {
 		}
 	}
 	for _, f := range files {
-		if err := os.WriteFile(filepath.Join(c.Dir, f.name), f.body, 0o644); err != nil { //nolint:gosec // it holds no secret
+		name := filepath.Join(c.Dir, f.name)
+		err := os.WriteFile(name, f.body, f.mode)
+		if err == nil && f.name == starter.EnvFile {
+			err = os.Chmod(name, f.mode) // with --force, the file of an earlier build is readable by everybody
+		}
+		if err != nil {
 			return fmt.Errorf("write %s: %w", f.name, err)
 		}
-		fmt.Fprintln(a.out, "wrote", filepath.Join(c.Dir, f.name))
+		fmt.Fprintln(a.out, "wrote", name)
 	}
 	if d := choice.Settings.Domain(); d != keepa.DomainCom {
 		fmt.Fprintf(a.errOut, "The fees in %s are those of amazon.com: set those of amazon.%s before you trust a profit.\n", starter.RulesFile, d.Suffix())

@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -38,15 +41,9 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 	if code := run(lines[0], &out, &errOut); code != process.ExitDone || !strings.Contains(out.String(), "ratchet up --rules ") {
 		t.Fatalf("exit code %d: %s%s", code, &out, &errOut)
 	}
-	example, err := os.ReadFile("mine/.env.example")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(".env", bytes.ReplaceAll(example, []byte("#LOG_LEVEL"), []byte("LOG_LEVEL")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	copied(t, "mine/.env.example", ".env", "#LOG_LEVEL", "LOG_LEVEL")
 	for _, line := range append(lines[1:], examples(t, detailOf["up"])...) {
-		if err := readEnv(line); err != nil {
+		if err := readEnv(line, t.Output()); err != nil {
 			t.Fatal(err)
 		}
 		if asked := slices.Contains(line, "--env-file"); os.Getenv("LOG_LEVEL") == "warn" && !asked {
@@ -76,6 +73,52 @@ func TestUpStartsWithWhatInitWroteByTheExamplesOfItsHelp(t *testing.T) {
 	for name, want := range map[string]float64{"min_profit_cents": 500, "max_loss_chance": 0.3, "max_landed_cents": 4000} {
 		if got, _ := j.Threshold(name); got != want {
 			t.Errorf("%s is %g, want %g", name, got, want)
+		}
+	}
+}
+
+// copied copies a file as a user does, and then edits the copy.
+func copied(t *testing.T, from, to, before, after string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "cp", from, to).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	body, err := os.ReadFile(to)
+	if err != nil || !bytes.Contains(body, []byte(before)) {
+		t.Fatalf("%v, or no %q: %s", err, before, body)
+	}
+	if err := os.WriteFile(to, bytes.ReplaceAll(body, []byte(before), []byte(after)), 0o600); err != nil { // which keeps the mode
+		t.Fatal(err)
+	}
+}
+
+func TestTheKeyInACopyOfTheExampleIsReadableByItsUserAlone(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("this system has no modes")
+	}
+	dir := t.TempDir()
+	example, env := file(t, dir, ".env.example", nil), filepath.Join(dir, ".env")
+	for _, mode := range []os.FileMode{0, 0o644} { // a new file, and one that an earlier build has written
+		if err := errors.Join(os.Remove(example), os.RemoveAll(env)); err != nil {
+			t.Fatal(err)
+		}
+		if mode != 0 {
+			if err := errors.Join(os.WriteFile(example, nil, mode), os.Chmod(example, mode)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out, errOut bytes.Buffer
+		if code := run([]string{"init", dir, "--force"}, &out, &errOut); code != process.ExitDone {
+			t.Fatalf("exit code %d: %s", code, &errOut)
+		}
+		copied(t, example, env, "#KEEPA_API_KEY=", "KEEPA_API_KEY=hunter2")
+		fi, err := os.Stat(env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fi.Mode().Perm() != 0o600 {
+			t.Errorf("the copy of an example with mode %o has mode %o, want 600", mode, fi.Mode().Perm())
 		}
 	}
 }

@@ -127,7 +127,7 @@ func runIn(parent context.Context, args []string, out, errOut io.Writer) int {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return process.ExitUsage
 	}
-	if err := readEnv(args); err != nil {
+	if err := readEnv(args, errOut); err != nil {
 		fmt.Fprintf(errOut, "ratchet: %v\n", err)
 		return process.ExitUsage
 	}

@@ -19,7 +19,7 @@ type notifyTestCmd struct {
 // Run sends the examples.
 func (c notifyTestCmd) Run(a *app) error {
 	if c.EnvFile != "" {
-		if err := process.ReadEnv(c.EnvFile); err != nil {
+		if err := process.ReadEnv(c.EnvFile, a.errOut); err != nil {
 			return err
 		}
 		a.env.Lookup = process.Environment()

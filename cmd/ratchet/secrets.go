@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -119,11 +120,11 @@ func holdsPassword(flag, value string) bool {
 }
 
 // readEnv reads the file of `up --env-file` before the flags, which take their defaults from the environment.
-func readEnv(args []string) error {
+func readEnv(args []string, warnings io.Writer) error {
 	at := slices.Index(args, "up")
 	file := argument(args[at+1:], "--env-file")
 	if at < 0 || file == "" {
 		return nil
 	}
-	return process.ReadEnv(file)
+	return process.ReadEnv(file, warnings)
 }

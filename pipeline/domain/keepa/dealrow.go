@@ -151,6 +151,9 @@ func (s *scanner) rows(page *DealPage) error {
 
 // listed reads one row of a page. A row with an unreadable required field is put aside, and the others are still read.
 func (s *scanner) listed(page *DealPage, i int) error {
+	if i == mostElements {
+		return errTooMany()
+	}
 	raw, why, err := s.element()
 	if err != nil {
 		return err // the end of the row is unknown: nothing after it can be read either

@@ -122,7 +122,7 @@ func (s *scanner) values() (Values, error) {
 		return nil, nil
 	}
 	var few [40]int64
-	if flat, ok := s.flatInts(few[:0]); ok {
+	if flat, ok := s.flatInts(few[:0], mostElements); ok {
 		v := make(Values, len(flat))
 		for i, n := range flat {
 			v[i] = int(n)
@@ -153,7 +153,7 @@ func (s *scanner) int64s() ([]int64, error) {
 	if s.null() {
 		return nil, nil
 	}
-	if v, ok := s.flatInts(nil); ok {
+	if v, ok := s.flatInts(nil, mostElements); ok {
 		return v, nil
 	}
 	var v []int64
@@ -200,6 +200,9 @@ func (s *scanner) tolerate(in string, key []byte, decode func() error) error {
 	s.i, s.depth = start, depth
 	if err := s.skip(); err != nil {
 		return err
+	}
+	if len(s.changed) == mostElements {
+		return errTooMany()
 	}
 	_ = within(in+string(key), typed)
 	s.changed = append(s.changed, typed)

@@ -15,13 +15,16 @@ import (
 //   - a flag may come as 0 or 1 or as text, an optional object as [] or null;
 //   - a time before 1800 or after 2200 is absent;
 //   - text is untrusted and cleaned, identifiers too;
-//   - a number that no double holds, and nesting beyond maxDepth, make the enclosing element unreadable.
+//   - a number that no double holds, nesting beyond maxDepth, and more than mostElements of anything make the
+//     enclosing element unreadable.
 
 // wantDouble describes the numbers that Keepa can have meant.
 const wantDouble = "a number that a double holds"
 
 // hard reports whether an error makes its whole element unreadable, whichever field it came from.
-func (e *TypeError) hard() bool { return e.Want == wantDouble || e.Want == wantShallow }
+func (e *TypeError) hard() bool {
+	return e.Want == wantDouble || e.Want == wantShallow || e.Want == wantFewer
+}
 
 // word consumes an unquoted word in place of a value: NaN, Infinity, None.
 func (s *scanner) word() []byte {

@@ -110,6 +110,9 @@ func DecodeProducts(body []byte) (Envelope, []Product, error) {
 // DecodeProduct reads one product object.
 func DecodeProduct(body []byte) (Product, error) {
 	var p Product
+	if len(body) > mostProduct {
+		return p, &TypeError{Want: wantSmaller, Got: "more"}
+	}
 	s := scanner{b: body}
 	if s.peek() != '{' {
 		return p, s.fail("an object")

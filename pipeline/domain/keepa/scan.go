@@ -17,6 +17,19 @@ const maxDepth = 64
 // wantShallow is what the decoder wants of nesting beyond maxDepth.
 const wantShallow = "fewer levels of nesting"
 
+// What takes two bytes in an answer takes more than a hundred decoded, so that both are bounded.
+const (
+	// mostElements is the most elements of one array that are decoded, apart from a history's. Keepa's have hundreds.
+	mostElements = 10_000
+	// mostProduct is the most bytes of a product that is decoded. The largest captured has 1.3 MB.
+	mostProduct = 8 << 20
+
+	wantFewer   = "at most 10000 elements"
+	wantSmaller = "at most 8388608 bytes"
+)
+
+func errTooMany() error { return &TypeError{Want: wantFewer, Got: "more"} }
+
 // TypeError reports that a required field has an unexpected type, or that the JSON around it is invalid.
 type TypeError struct {
 	Path string // where, from the top of the body: deals.dr[3].current
@@ -166,8 +179,12 @@ func (s *scanner) key() ([]byte, error) {
 	return key, nil
 }
 
-// array calls f once per element, with the scanner on it; f must consume it. A null is an empty array.
-func (s *scanner) array(f func(n int) error) error {
+// array is arrayOf with the most elements that anything but a history has.
+func (s *scanner) array(f func(n int) error) error { return s.arrayOf(mostElements, f) }
+
+// arrayOf calls f once per element, with the scanner on it; f must consume it. A null is an empty
+// array. More elements than most make the enclosing element unreadable.
+func (s *scanner) arrayOf(most int, f func(n int) error) error {
 	if s.null() {
 		return nil
 	}
@@ -193,6 +210,9 @@ func (s *scanner) array(f func(n int) error) error {
 			if n > 0 {
 				return s.fail("a comma or the end of the array")
 			}
+		}
+		if n == most {
+			return errTooMany()
 		}
 		if err := f(n); err != nil {
 			return within("["+strconv.Itoa(n)+"]", err)
@@ -318,9 +338,9 @@ func (s *scanner) skipFlat() bool {
 	return true
 }
 
-// flatInts reads an array of plain whole numbers into dst, at a third of the cost of array. It consumes
-// nothing and returns false when it meets anything else, white space included; the caller then uses array.
-func (s *scanner) flatInts(dst []int64) ([]int64, bool) {
+// flatInts reads an array of plain whole numbers into dst, at a third of the cost of array. It consumes nothing and
+// returns false when it meets anything else, white space and more than most included; the caller then uses array.
+func (s *scanner) flatInts(dst []int64, most int) ([]int64, bool) {
 	if s.peek() != '[' {
 		return dst, false
 	}
@@ -340,7 +360,7 @@ func (s *scanner) flatInts(dst []int64) ([]int64, bool) {
 			n = n*10 + int64(b[i]-'0')
 			i++
 		}
-		if i == start || i-start > 18 || i == len(b) {
+		if i == start || i-start > 18 || i == len(b) || len(dst) == most {
 			return dst, false
 		}
 		if neg {

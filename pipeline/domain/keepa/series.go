@@ -120,11 +120,11 @@ func points(h Series, numbers []int64, width int) Series {
 func decodeNumbers(raw []byte) ([]int64, error) {
 	s := scanner{b: raw}
 	numbers := make([]int64, 0, bytes.Count(raw, []byte{','})+1)
-	if flat, ok := s.flatInts(numbers); ok {
+	if flat, ok := s.flatInts(numbers, math.MaxInt); ok {
 		return flat, nil
 	}
 	numbers = numbers[:0]
-	err := s.array(func(int) error {
+	err := s.arrayOf(math.MaxInt, func(int) error {
 		c := s.peek()
 		if c == '[' || c == '{' {
 			return s.fail("a whole number")

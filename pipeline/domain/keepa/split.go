@@ -40,6 +40,9 @@ func cut(body []byte, payload string, name func(key, raw []byte) string) Element
 	var all Elements
 	s := scanner{b: body}
 	one := func(key []byte) error {
+		if len(all.All) == mostElements {
+			return errTooMany()
+		}
 		raw, why, err := s.element()
 		if err != nil {
 			return err

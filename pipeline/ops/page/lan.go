@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/access/origin"
 	"ratchet/pipeline/platform/process"
 )
 
@@ -133,7 +133,7 @@ func (n *lan) reached(r *http.Request) error {
 	if r.Host != n.addr.String() {
 		return fmt.Errorf("requests for host %q are refused: use %s", r.Host, n.addr)
 	}
-	return access.FromOtherPage(r, true)
+	return origin.FromOtherPage(r, true)
 }
 
 func (n *lan) admitted(r *http.Request) bool {

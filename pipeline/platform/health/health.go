@@ -6,6 +6,8 @@
 //
 // Every client that reaches the address can read the answers, so a
 // reason is one of a few fixed sentences: no title, no URL, no key.
+// Requests that a browser marks as those of a page are refused. The host is not checked, because orchestrators
+// ask by any name: a page whose name resolves to the address can read the answers.
 package health
 
 import (
@@ -22,6 +24,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"ratchet/pipeline/platform/embedded/access/origin"
 	"ratchet/pipeline/platform/metric"
 )
 
@@ -110,8 +113,8 @@ func (c *Checks) reasons() map[string]string {
 // scrapesAtOnce bounds the concurrent scrapes.
 const scrapesAtOnce = 2
 
-// Mux serves the probes and the metrics.
-func (c *Checks) Mux() *http.ServeMux {
+// Handler serves the probes and the metrics.
+func (c *Checks) Handler() http.Handler {
 	m := http.NewServeMux()
 	m.Handle("GET /metrics", promhttp.HandlerFor(c.metrics.Registry(), promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: scrapesAtOnce,
@@ -124,13 +127,20 @@ func (c *Checks) Mux() *http.ServeMux {
 		}
 		fmt.Fprintln(w, "ok")
 	})
-	return m
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := origin.FromPage(r, true); err != nil {
+			w.Header().Set("Connection", "close")
+			http.Error(w, err.Error(), http.StatusForbidden)
+			return
+		}
+		m.ServeHTTP(w, r)
+	})
 }
 
 // Serve answers probes until ctx ends.
 func (c *Checks) Serve(ctx context.Context, l net.Listener, log *slog.Logger) {
 	srv := &http.Server{
-		Handler: c.Mux(), ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,
+		Handler: c.Handler(), ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second, MaxHeaderBytes: 8 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	go func() { _ = srv.Serve(l) }()                   // until it is closed

@@ -8,9 +8,12 @@ import (
 	"ratchet/pipeline/platform/health"
 )
 
-func ask(c *health.Checks, method, path string) (int, string) {
-	w := httptest.NewRecorder()
-	c.Mux().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+func ask(c *health.Checks, method, path string, headers ...string) (int, string) {
+	w, r := httptest.NewRecorder(), httptest.NewRequest(method, path, nil)
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	c.Handler().ServeHTTP(w, r)
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 
@@ -49,6 +52,28 @@ func TestAProbeReadsAndNothingElse(t *testing.T) {
 	}{{"POST", "/readyz", 405}, {"GET", "/", 404}, {"GET", "/debug/pprof/", 404}, {"GET", "/readyz", 200}, {"GET", "/metrics", 200}, {"POST", "/metrics", 405}} {
 		if code, _ := ask(c, one.method, one.path); code != one.code {
 			t.Errorf("%s %s: got %d, want %d", one.method, one.path, code, one.code)
+		}
+	}
+}
+
+func TestAPageOfAnotherSiteIsRefusedAndAnyHostIsServed(t *testing.T) {
+	t.Parallel()
+	c := health.New()
+	for _, path := range []string{"/livez", "/readyz", "/metrics"} {
+		for _, one := range []struct {
+			name, value string
+			code        int
+		}{
+			{"Origin", "http://attacker.test", 403},
+			{"Origin", "null", 403},
+			{"Sec-Fetch-Site", "cross-site", 403},
+			{"Sec-Fetch-Site", "same-site", 403},
+			{"Sec-Fetch-Site", "none", 200},
+			{"User-Agent", "kube-probe/1.33", 200},
+		} { // httptest asks for the host example.com
+			if code, body := ask(c, "GET", path, one.name, one.value); code != one.code {
+				t.Errorf("%s with %s %s: got %d %s, want %d", path, one.name, one.value, code, body, one.code)
+			}
 		}
 	}
 }

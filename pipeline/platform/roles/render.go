@@ -14,9 +14,11 @@ func Config(plans ...pipeline.Plan) string {
 	b.WriteString(`# Written by docs/roles_test.go from pipeline/platform/roles; change that and run ` + "`make golden`" + `.
 
 server_name: ratchet
+# For this host alone: without a tls block, passwords and messages are plain text. container.conf and cluster.conf open
+# it to the network of the containers; docs/fleet.md has the lines for TLS. There is no monitoring port: it would
+# answer every user of the host, and every page in a browser on it, without authentication.
+host: 127.0.0.1
 port: 4222
-# Monitoring stays on the loopback interface: it has no authentication.
-http: 127.0.0.1:8222
 # A stored answer is one product, up to a few megabytes.
 max_payload: 8MB
 

@@ -12,13 +12,16 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/store/responses"
 )
 
 // head begins an answer whose payload is worth keeping, and element is one element of it.
@@ -27,23 +30,33 @@ const (
 	element = `{"asin":"B000000001","title":"0123456789012345678901234567890123456789"},`
 )
 
-// endless writes an answer that does not end until the caller stops reading.
-func endless(w io.Writer) {
+// endless writes an answer that does not end until the caller stops reading: a beginning, and then elements.
+func endless(w io.Writer, head, element string) {
 	_, err := io.WriteString(w, head)
-	block := []byte(strings.Repeat(element, 1000))
+	block := []byte(strings.Repeat(element, max(1, 75_000/len(element))))
 	for err == nil {
 		_, err = w.Write(block)
 	}
 }
 
+// without is an answer without end whose every element is this one.
+func without(head, element string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { endless(w, head, element) }
+}
+
 // hostile are the answers that take memory or time.
 var hostile = map[string]http.HandlerFunc{
-	"endless":             func(w http.ResponseWriter, _ *http.Request) { endless(w) },
+	"endless":             without(head, element),
+	"endless key":         without(head, strings.Replace(element, "0123456789", url.QueryEscape(key), 1)), // which is scrubbed
+	"endless numbers":     without(head, "1,"),
+	"endless sellers":     without(envelope+`,"sellers":{`, `"A":1,`),
+	"endless rows":        without(envelope+`,"deals":{"dr":[`, `{"asin":"B000000001"},`),
+	"endless empty rows":  without(envelope+`,"deals":{"dr":[`, "{},"),
 	"zip bomb":            bomb(head, strings.Repeat(element, 20_000)),
 	"zip bomb of nothing": bomb("", strings.Repeat("\x00", 1<<20)),
 	"endless refusal": func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
-		endless(w)
+		endless(w, head, element)
 	},
 	"endless header": func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -73,6 +86,31 @@ var hostile = map[string]http.HandlerFunc{
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	},
+}
+
+// whole are complete answers about one product that takes more memory decoded than encoded.
+var whole = map[string]http.HandlerFunc{
+	"a huge product":       filled(maxProducts, `{"asin":"B000000001","offers":[`, `{},`, `{}]}`),
+	"a product of offers":  filled(large, `{"asin":"B000000001","offers":[`, `{},`, `{}]}`),
+	"a product of orders":  filled(large, `{"asin":"B000000001","liveOffersOrder":[`, `1,`, `1]}`),
+	"a product of history": filled(large, `{"asin":"B000000001","csv":[`, `[],`, `[1]]}`),
+	"a product of changes": filled(large, `{"asin":"B000000001",`, `"title":1,`, `"title":1}`),
+	"a product of text":    filled(large, `{"asin":"B000000001","title":"\n`, `a`, `"}`),
+}
+
+// filled is an answer below a size: a beginning, as many elements as fit, and an end.
+func filled(size int, first, element, last string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		first, last := head+first, last+"]}"
+		_, err := io.WriteString(w, first)
+		block := []byte(strings.Repeat(element, 1000))
+		for n := (size - len(first) - len(last)) / len(block); n > 0 && err == nil; n-- {
+			_, err = w.Write(block)
+		}
+		if err == nil {
+			_, _ = io.WriteString(w, last)
+		}
+	}
 }
 
 // bomb is a compressed answer that does not end.
@@ -162,23 +200,57 @@ func TestFourHostileAnswersAtOnceStayWithin300MB(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("this system does not say how much memory a process took")
 	}
-	for _, name := range []string{"endless", "zip bomb", "zip bomb of nothing", "endless refusal", "endless header"} {
-		exe, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(name, endpoint string, answer http.HandlerFunc) {
 		cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestMain$")
-		cmd.Env = append(cmd.Environ(), askEnv+"="+serve(t, hostile[name]))
+		cmd.Env = append(cmd.Environ(), askEnv+"="+serve(t, answer)+"/"+endpoint)
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%s: %v: %s", name, err, out)
+			t.Fatalf("%s, /%s: %v: %s", name, endpoint, err, out)
 		}
 		bytes, err := strconv.Atoi(strings.TrimSpace(string(out)))
-		t.Logf("%s: %d MB", name, bytes>>20)
+		t.Logf("%s, /%s: %d MB", name, endpoint, bytes>>20)
 		if err != nil || bytes > fourAnswersMemory || bytes < 1<<20 {
-			t.Errorf("%s: %s bytes, want at most %d", name, out, fourAnswersMemory)
+			t.Errorf("%s, /%s: %s bytes, want at most %d", name, endpoint, out, fourAnswersMemory)
 		}
 	}
+	for endpoint, names := range map[string][]string{
+		"product": {"endless", "endless key", "endless numbers", "zip bomb", "zip bomb of nothing", "endless refusal", "endless header"},
+		"seller":  {"endless sellers"},
+		"deal":    {"endless rows", "endless empty rows"},
+	} {
+		for _, name := range names {
+			ask(name, endpoint, hostile[name])
+		}
+	}
+	for name, answer := range whole {
+		ask(name, "product", answer)
+	}
+}
+
+// readings are how the workers read the answers of the endpoints, and what they keep of them.
+var readings = map[string]func(body []byte) any{
+	"product": func(body []byte) any { return parts(keepa.CutProducts(body), keepa.DecodeProduct) },
+	"seller":  func(body []byte) any { return parts(keepa.CutSellers(body), keepa.DecodeSeller) },
+	"deal": func(body []byte) any {
+		page, err := keepa.DecodeDealPage(body)
+		return []any{page, err}
+	},
+}
+
+// parts are the elements that were asked for, each as it is stored and read again.
+func parts[T any](all keepa.Elements, decode func([]byte) (T, error)) any {
+	found, extra := all.For([]string{"A", "B000000001"})
+	kept := []any{found, extra, all.Separated()}
+	for _, e := range found {
+		body, _ := responses.Fit(e.Body)
+		v, err := decode(body)
+		kept = append(kept, v, err)
+	}
+	return kept
 }
 
 func TestMain(m *testing.M) {
@@ -192,19 +264,29 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// askFour makes four concurrent calls, twice, and keeps each answer
-// until the next call, as workers do. It prints the maximum memory used.
+// askFour makes four concurrent calls, twice, reads each answer and keeps it until
+// the next call, as workers do. It prints the maximum memory used.
 func askFour(at string) error {
+	at, endpoint := path.Split(at)
 	g, err := New(Config{URL: at, Key: key, Timeout: time.Minute}, process.Env{Clock: process.RealClock(), Version: "test"})
 	if err != nil {
 		return err
 	}
-	var kept [4]Answer
+	var kept [4]struct {
+		Answer
+		of any
+	}
 	for range 2 {
 		var asking sync.WaitGroup
 		for i := range kept {
-			kept[i] = Answer{}
-			asking.Go(func() { kept[i], _ = g.call(context.Background(), "product", url.Values{}) })
+			k := &kept[i]
+			k.Answer, k.of = Answer{}, nil
+			asking.Go(func() {
+				var err error
+				if k.Answer, err = g.call(context.Background(), endpoint, url.Values{}); err == nil {
+					k.of = readings[endpoint](k.Body)
+				}
+			})
 		}
 		asking.Wait()
 	}

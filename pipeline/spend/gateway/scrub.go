@@ -62,12 +62,21 @@ func written(c rune) string {
 	return "(?:" + strings.Join(ways, "|") + ")"
 }
 
-// body returns an answer without the key. It is the same slice if the key is not in it.
+// body returns an answer without the key, in the memory of b. Every encoding of a key
+// is at least as long as what replaces it, so the answer is never copied.
 func (s scrubber) body(b []byte) []byte {
 	if s.key == nil || !bytes.Contains(b, s.sure) {
 		return b
 	}
-	return s.key.ReplaceAllLiteral(b, []byte(scrubbed))
+	clean, rest := b[:0], b
+	for {
+		at := s.key.FindIndex(rest)
+		if at == nil {
+			return append(clean, rest...)
+		}
+		clean = append(append(clean, rest[:at[0]]...), scrubbed...)
+		rest = rest[at[1]:]
+	}
 }
 
 // text returns a sentence without the key.

@@ -54,9 +54,18 @@ func TestTextThatIsNotAKeyIsUnchanged(t *testing.T) {
 			t.Errorf("%s becomes %s", body, got)
 		}
 	}
-	body := []byte(`{"products":[]}`)
-	if got := scrubberOf(key).body(body); &got[0] != &body[0] {
-		t.Error("a body without the key is copied")
+}
+
+func TestAnAnswerIsScrubbedInItsOwnMemory(t *testing.T) {
+	t.Parallel()
+	for body, want := range map[string]string{
+		`{"products":[]}`: `{"products":[]}`,
+		key + `,"a":` + url.QueryEscape(key) + key + `b"`: `[secret],"a":[secret][secret]b"`,
+	} {
+		b := []byte(body)
+		if got := scrubberOf(key).body(b); string(got) != want || &got[0] != &b[0] {
+			t.Errorf("%s becomes %s, want %s; copied: %t", body, got, want, &got[0] != &b[0])
+		}
 	}
 }
 

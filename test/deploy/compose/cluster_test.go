@@ -59,6 +59,7 @@ func TestTheServersOfTheClusterFindEachOther(t *testing.T) {
 	stores, ports := map[string]bool{}, map[string]bool{}
 	for _, name := range servers {
 		o := asStarted(t, p.Services[name])
+		inContainer(t, o)
 		for _, v := range p.Services[name].Volumes {
 			if v.Target == "/data" {
 				stores[v.Source] = true

@@ -275,10 +275,10 @@ func TestNATSTakesTheConfigurationAndSyncsEveryWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !o.JetStream || !o.SyncAlways || o.MaxPayload != 8<<20 || o.HTTPPort != 8222 || o.HTTPHost != "127.0.0.1" || o.StoreDir != "/data" {
-		t.Errorf("JetStream %v, sync always %v, max payload %d, monitoring %s:%d, store %q; want true, true, %d, 127.0.0.1:8222, /data",
-			o.JetStream, o.SyncAlways, o.MaxPayload, o.HTTPHost, o.HTTPPort, o.StoreDir, 8<<20)
+	if !o.JetStream || !o.SyncAlways || o.MaxPayload != 8<<20 || o.StoreDir != "/data" {
+		t.Errorf("JetStream %v, sync always %v, max payload %d, store %q; want true, true, %d, /data", o.JetStream, o.SyncAlways, o.MaxPayload, o.StoreDir, 8<<20)
 	}
+	inContainer(t, o)
 	passwords := map[string]string{}
 	for _, u := range o.Users {
 		if len(u.Password) < 32 || passwords[u.Password] != "" {
@@ -305,6 +305,36 @@ func TestNATSTakesTheConfigurationAndSyncsEveryWrite(t *testing.T) {
 			t.Errorf("the server does not know %s", *user)
 		}
 	})
+}
+
+// inContainer wants a server that other containers reach, and whose monitoring is for the container's health check.
+func inContainer(t *testing.T, o *server.Options) {
+	t.Helper()
+	if o.Host != "0.0.0.0" || o.Port != 4222 || o.HTTPHost != "127.0.0.1" || o.HTTPPort != 8222 || o.HTTPSPort != 0 {
+		t.Errorf("clients %s:%d, monitoring %s:%d, %d; want 0.0.0.0:4222, 127.0.0.1:8222, 0", o.Host, o.Port, o.HTTPHost, o.HTTPPort, o.HTTPSPort)
+	}
+}
+
+// Monitoring has no authentication, and lets pages of any origin read it.
+func TestTheConfigurationOfAHostHasNoMonitoringAndIsForThatHost(t *testing.T) {
+	worlds(t) // makes the passwords
+	dir := t.TempDir()
+	for to, from := range map[string]string{"nats.conf": filepath.Join(root, "deploy", "nats", "nats.conf"), "passwords.conf": filepath.Join(secrets, "nats-passwords.conf")} {
+		body, err := os.ReadFile(from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, to), body, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o, err := server.ProcessConfigFile(filepath.Join(dir, "nats.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o.Host != "127.0.0.1" || o.Port != 4222 || o.HTTPPort != 0 || o.HTTPSPort != 0 {
+		t.Errorf("clients %s:%d, monitoring %d, %d; want 127.0.0.1:4222, 0, 0", o.Host, o.Port, o.HTTPPort, o.HTTPSPort)
+	}
 }
 
 // programs are those that the images have, which is what a command or a health check may call. The

@@ -3,6 +3,7 @@
 package canary_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -63,7 +64,7 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	sim := keepasim.New(keepasim.Options{Now: time.Now, Seed: 1, Rate: 5000, Catalogue: keepasim.Backlog400(1), Instant: true})
 	sim.Start(time.Now())
 	k := serve(t, sim)
-	k.well = true
+	k.well, k.once = true, true
 	data, monitor := t.TempDir(), child.FreeAddress(t)
 	collector := traces.Listen(t)
 	up := start(t, []string{"KEEPA_URL=" + k.URL, "CHDB_LIB_PATH=" + lib, "OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_BSP_SCHEDULE_DELAY=100"},
@@ -75,6 +76,15 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 	})
 
 	awaitDeal(t, collector)
+	told := webhook(t, nats)
+	k.worsens()
+	for _, f := range faults { // after each, calls pause for ten seconds
+		desk.Await(t, "Keepa has answered with "+f.name, func() bool { return k.came(f) })
+	}
+	desk.Await(t, "the failures are in SQL", func() bool {
+		n, err := sql(t.Context(), clickhouse, "SELECT countIf(note LIKE '%failed%' OR note LIKE '%unknown%') >= 5 FROM ledger")
+		return err == nil && strings.TrimSpace(string(n)) == "1"
+	})
 	engine := children(t, up.Cmd.Process.Pid)
 	if len(engine) == 0 {
 		t.Error("up has no child: where is the engine?")
@@ -91,6 +101,7 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 		absent(t, "monitoring, /"+path, said)
 	}
 	absentFromCommands(t, nats, clickhouse)
+	absent(t, "what the webhook was told", told())
 	b, err := bus.Connect(t.Context(), bus.Config{URL: nats}, process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), Version: "test"}, "canary")
 	if err != nil {
 		t.Fatal(err)
@@ -126,23 +137,9 @@ func absentFromSQL(t *testing.T, address string) {
 	}
 }
 
-// absentFromCommands looks at what the commands print, and at what a webhook is told.
+// absentFromCommands looks at what the commands print.
 func absentFromCommands(t *testing.T, nats, clickhouse string) {
 	t.Helper()
-	var mu sync.Mutex
-	var told []string
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		var body json.RawMessage
-		_ = json.NewDecoder(r.Body).Decode(&body) // what is no JSON is empty
-		mu.Lock()
-		defer mu.Unlock()
-		told = append(told, fmt.Sprintf("%s %v %s", r.URL, r.Header, body))
-	}))
-	defer hook.Close()
-	file := filepath.Join(t.TempDir(), "webhook")
-	if err := os.WriteFile(file, []byte(hook.URL+"/deals\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, args := range [][]string{
 		{"status", "--json"}, {"doctor"}, {"deals", "--format", "json"}, {"report", "funnel"}, {"dead", "ls"},
 	} {
@@ -153,13 +150,32 @@ func absentFromCommands(t *testing.T, nats, clickhouse string) {
 			t.Errorf("%s prints %q", p.Name, p.Output())
 		}
 	}
-	start(t, []string{"NATS_URL=" + nats, "NOTIFY_TARGETS_FILE=" + file, "NOTIFY_SINCE=24h"}, "daemon", "notifier")
-	desk.Await(t, "a scrubbed title was sent", func() bool {
+}
+
+// webhook has a notifier send deals and alarms, and returns what it has sent so far. A deal with a scrubbed title is
+// among it.
+func webhook(t *testing.T, nats string) func() []byte {
+	t.Helper()
+	var mu sync.Mutex
+	var told []string
+	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		var body json.RawMessage
+		_ = json.NewDecoder(r.Body).Decode(&body) // what is no JSON is empty
 		mu.Lock()
 		defer mu.Unlock()
-		return strings.Contains(strings.Join(told, ""), "[secret]")
-	})
-	mu.Lock()
-	defer mu.Unlock()
-	absent(t, "what the webhook was told", []byte(strings.Join(told, "\n")))
+		told = append(told, fmt.Sprintf("%s %v %s", r.URL, r.Header, body))
+	}))
+	t.Cleanup(hook.Close)
+	file := filepath.Join(t.TempDir(), "webhook")
+	if err := os.WriteFile(file, []byte(hook.URL+"/deals\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	start(t, []string{"NATS_URL=" + nats, "NOTIFY_TARGETS_FILE=" + file, "NOTIFY_SINCE=24h"}, "daemon", "notifier")
+	all := func() []byte {
+		mu.Lock()
+		defer mu.Unlock()
+		return []byte(strings.Join(told, "\n"))
+	}
+	desk.Await(t, "a scrubbed title was sent", func() bool { return bytes.Contains(all(), []byte("[secret]")) })
+	return all
 }

@@ -23,9 +23,10 @@ type loose struct {
 
 	good      http.Handler
 	elsewhere string // an address of another host, where no call may arrive
-	well      bool   // no call fails
+	once      bool   // each fault comes once, on any path, and then none
 
 	mu     sync.Mutex
+	well   bool           // no call fails
 	calls  map[string]int // by path
 	served map[string]int // faults, by path and name
 	keys   map[string]int // calls by the key that they carried
@@ -118,8 +119,7 @@ func (k *loose) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	n := k.calls[r.URL.Path]
 	k.calls[r.URL.Path]++
 	k.keys[r.URL.Query().Get("key")]++
-	f := faults[n/2%len(faults)]
-	failing := n%2 == 1 && !k.well
+	f, failing := k.next(n)
 	if failing {
 		k.served[r.URL.Path+" "+f.name]++
 	}
@@ -129,6 +129,46 @@ func (k *loose) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	k.quote(w, r)
+}
+
+// next is how the n-th call of a path fails, if it does.
+func (k *loose) next(n int) (f fault, failing bool) {
+	if k.well || n%2 == 0 {
+		return fault{}, false
+	}
+	if !k.once {
+		return faults[n/2%len(faults)], true
+	}
+	for _, f := range faults {
+		if !k.has(f) {
+			return f, true
+		}
+	}
+	return fault{}, false
+}
+
+// has reports whether any path has answered with a fault.
+func (k *loose) has(f fault) bool {
+	for path := range k.calls {
+		if k.served[path+" "+f.name] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// worsens makes calls fail from now on.
+func (k *loose) worsens() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.well = false
+}
+
+// came reports whether a fault has come.
+func (k *loose) came(f fault) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.has(f)
 }
 
 // quote answers as the good one does, with the key in titles and names of sellers and beside them.

@@ -2,7 +2,7 @@
 // the user that runs this process, and root; no other user, and no page in a browser.
 //
 //	connection ─▶ Owner: the owner of the other end, by the kernel's table ─▶ Same: admitted, or rejected with a sentence
-//	request    ─▶ FromPage: Host, Origin, Sec-Fetch-Site                ─▶ rejected if a page sent it
+//	request    ─▶ package origin: Host, Origin, Sec-Fetch-Site          ─▶ rejected if a page sent it
 //
 // A client that is not in the table, because it comes from another network namespace, counts as another
 // user. If the kernel does not name owners (Tells), a password is needed, which Password generates.

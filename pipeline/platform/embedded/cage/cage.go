@@ -1,11 +1,13 @@
-// Package cage restricts a process before it runs foreign code: to its own directory, to no outgoing connection,
-// and to no signal to other processes. It uses Landlock, which needs no privilege and cannot be undone.
+// Package cage restricts a process before it runs foreign code: to its own directory, and to no TCP connection, no
+// datagram, no unix socket and no signal to other processes. It uses Landlock, which needs no privilege and cannot be
+// undone.
 //
 //	Enter ─▶ the thread is restricted ─▶ the program is executed again ─▶ Enter: inside
 //
 // The program is executed again because Landlock restricts a thread and what it
 // starts: the existing threads of a Go program would stay unrestricted. Kernels
 // support different parts of this; Missing names those that the running one lacks.
+// No version of Landlock restricts Multipath TCP or other kinds of sockets.
 package cage
 
 import (
@@ -42,7 +44,14 @@ type Layer struct {
 
 // layers are the restrictions of this package. Before version 2 no file
 // could be moved between directories, which the engine does frequently.
-var layers = []Layer{{"files", 2}, {"connections", 4}, {"signals", 6}}
+var layers = []Layer{
+	{"files", 2},
+	{"TCP connections", 4},
+	{"signals", 6},
+	{"abstract unix sockets", 6}, // those without a file
+	{"unix sockets", 9},
+	{"UDP", 10},
+}
 
 // Missing returns the names of the layers that this kernel lacks.
 func Missing() []string { return missing(version()) }

@@ -90,11 +90,17 @@ func (w Walls) keep() ([]string, error) {
 	return env, nil
 }
 
+// handled are the accesses that are denied unless a rule allows them, as far as the kernel knows them. No rule allows
+// a connection, a datagram or a signal.
+var handled = landlock.V11
+
+// own are the accesses to the process's own directory. A unix socket in it would be another process's.
+var own = handled.HandledAccessFS &^ (ll.AccessFSExecute | ll.AccessFSMakeChar | ll.AccessFSMakeBlock | ll.AccessFSIoctlDev | ll.AccessFSResolveUnix)
+
 // restrict restricts this thread.
 func restrict(w Walls, exe string) error {
 	const read, execute = ll.AccessFSReadFile | ll.AccessFSReadDir, ll.AccessFSExecute
-	own := landlock.V11.HandledAccessFS &^ (execute | ll.AccessFSMakeChar | ll.AccessFSMakeBlock | ll.AccessFSIoctlDev | ll.AccessFSResolveUnix)
-	fd, flags, err := landlock.V11.BestEffort().NewRulesetFD(
+	fd, flags, err := handled.BestEffort().NewRulesetFD(
 		landlock.PathAccess(own, w.Data),
 		landlock.PathAccess(ll.AccessFSReadFile, w.Library),
 		landlock.PathAccess(ll.AccessFSReadFile|execute, append(loaders, exe)...).IgnoreIfMissing(),

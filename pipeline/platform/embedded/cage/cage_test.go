@@ -18,10 +18,13 @@ import (
 	"ratchet/pipeline/platform/embedded/cage"
 )
 
-// dir makes this binary, executed again, enter the cage with that directory; door is an address outside.
+// dir makes this binary, executed again, enter the cage with that directory. The others are addresses outside.
 const (
-	dir  = "RATCHET_CAGE_DIR"
-	door = "RATCHET_CAGE_DOOR"
+	dir      = "RATCHET_CAGE_DIR"
+	tcp      = "RATCHET_CAGE_TCP"
+	udp      = "RATCHET_CAGE_UDP"
+	socket   = "RATCHET_CAGE_SOCKET"
+	abstract = "RATCHET_CAGE_ABSTRACT"
 )
 
 func TestMain(m *testing.M) {
@@ -55,8 +58,11 @@ func captive(data string) int {
 		"run own": func() error {
 			return errors.Join(os.WriteFile(data+"/p", []byte("#!/bin/true\n"), 0o700), exec.Command(data+"/p").Run())
 		},
-		"connections": func() error { _, err := net.DialTimeout("tcp", os.Getenv(door), time.Second); return err },
-		"signals":     func() error { return syscall.Kill(os.Getppid(), 0) },
+		"TCP connections":       func() error { return greet("tcp", tcp) },
+		"signals":               func() error { return syscall.Kill(os.Getppid(), 0) },
+		"abstract unix sockets": func() error { return greet("unix", abstract) },
+		"unix sockets":          func() error { return greet("unix", socket) },
+		"UDP":                   func() error { return greet("udp", udp) },
 	} {
 		err := try()
 		fmt.Printf("%s: %t\n", what, errors.Is(err, fs.ErrPermission))
@@ -65,6 +71,38 @@ func captive(data string) int {
 		}
 	}
 	return 0
+}
+
+// greet connects to the address in a variable and sends something.
+func greet(network, variable string) error {
+	conn, err := net.DialTimeout(network, os.Getenv(variable), time.Second)
+	if err != nil {
+		return err
+	}
+	_, err = conn.Write([]byte("hello"))
+	return errors.Join(err, conn.Close())
+}
+
+// outside listens in every way that a caged process tries, and returns the variables with the addresses.
+func outside(t *testing.T, dir string) []string {
+	t.Helper()
+	udpConn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = udpConn.Close() })
+	env := []string{udp + "=" + udpConn.LocalAddr().String()}
+	for variable, at := range map[string][2]string{
+		tcp: {"tcp", "127.0.0.1:0"}, socket: {"unix", filepath.Join(dir, "s")}, abstract: {"unix", fmt.Sprintf("@ratchet-cage-%d", os.Getpid())},
+	} {
+		l, err := net.Listen(at[0], at[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = l.Close() })
+		env = append(env, variable+"="+l.Addr().String())
+	}
+	return env
 }
 
 // enterable returns nil with a line if one of the directories can be listed, else why none can.
@@ -88,28 +126,30 @@ func TestACagedProcessReachesItsOwnFilesAndNothingElse(t *testing.T) {
 	if err := errors.Join(os.Mkdir(data, 0o700), os.WriteFile(filepath.Join(data, "..", "secret"), nil, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(exe)
-	cmd.Env = append(cmd.Environ(), dir+"="+data, door+"="+l.Addr().String())
+	cmd.Env = append(append(cmd.Environ(), dir+"="+data), outside(t, filepath.Dir(data))...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	for _, what := range []string{"own files", "list", "read", "environment", "places", "passwords", "write", "run", "run own", "connections", "signals"} {
+	said := "\n" + string(out)
+	for _, what := range []string{
+		"own files", "list", "read", "environment", "places", "passwords", "write", "run", "run own",
+		"TCP connections", "signals", "abstract unix sockets", "unix sockets", "UDP",
+	} {
 		t.Run(what, func(t *testing.T) {
 			if slices.Contains(lacks, what) {
+				if !strings.Contains(said, "\n"+what+": false\n") {
+					t.Errorf("refused by a kernel that lacks the layer, so where one has it this proves nothing: %s", said)
+				}
 				t.Skipf("this kernel lacks the layer: %s", what)
 			}
-			if want := what + ": " + strconv.FormatBool(what != "own files"); !strings.Contains(string(out), want+"\n") {
-				t.Errorf("want %q of\n%s", want, out)
+			if want := what + ": " + strconv.FormatBool(what != "own files"); !strings.Contains(said, "\n"+want+"\n") {
+				t.Errorf("want %q of\n%s", want, said)
 			}
 		})
 	}
@@ -134,8 +174,13 @@ func TestAProcessThatIsOnlyMarkedAsCagedEnds(t *testing.T) {
 
 func TestWhatAKernelLacksIsNamed(t *testing.T) {
 	t.Parallel()
-	for abi, want := range map[int]string{0: "files connections signals", 1: "files connections signals", 3: "connections signals", 5: "signals", 6: "", 11: ""} {
-		if got := strings.Join(cage.MissingAt(abi), " "); got != want {
+	const sockets = "unix sockets, UDP"
+	const since6 = "signals, abstract unix sockets, " + sockets
+	for abi, want := range map[int]string{
+		0: "files, TCP connections, " + since6, 1: "files, TCP connections, " + since6, 3: "TCP connections, " + since6, 5: since6,
+		6: sockets, 8: sockets, 9: "UDP", 10: "", 11: "",
+	} {
+		if got := strings.Join(cage.MissingAt(abi), ", "); got != want {
 			t.Errorf("version %d: got %q, want %q", abi, got, want)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
@@ -116,27 +117,47 @@ func TestOrdinaryStatementsAreHarmless(t *testing.T) {
 	}
 }
 
+// bar is the most that a check may add to a statement.
+const bar = time.Millisecond
+
 // BenchmarkStatement measures what a check adds to a statement.
 func BenchmarkStatement(b *testing.B) {
 	e, check := open(b, b.TempDir())
 	serial := 0
-	for name, checked := range map[string]func() string{
-		"unchecked":        func() string { return "SELECT 1" },
-		"remembered":       func() string { return "SELECT 1" },
-		"new":              func() string { serial++; return "SELECT " + strconv.Itoa(serial) },
-		"new, looked into": func() string { serial++; return "SELECT 'file', " + strconv.Itoa(serial) },
+	next := func() string { serial++; return strconv.Itoa(serial) }
+	for _, c := range []struct {
+		name      string
+		unchecked bool
+		sql       func() string
+	}{
+		{"unchecked", true, func() string { return "SELECT 1" }},
+		{"remembered", false, func() string { return "SELECT 1" }},
+		{"new", false, func() string { return "SELECT " + next() }},
+		{"new, looked into", false, func() string { return "SELECT 'file', " + next() }},
 	} {
-		b.Run(name, func(b *testing.B) {
+		b.Run(c.name, func(b *testing.B) {
+			var checking time.Duration
 			for b.Loop() {
-				sql := checked()
-				if name != "unchecked" {
-					if err := check.Check(sql, nil); err != nil {
+				sql := c.sql()
+				if !c.unchecked {
+					began := time.Now()
+					err := check.Check(sql, nil)
+					checking += time.Since(began)
+					if err != nil {
 						b.Fatal(err)
 					}
 				}
 				if _, err := run(e, sql); err != nil {
 					b.Fatal(err)
 				}
+			}
+			if c.unchecked || b.Elapsed() < 100*time.Millisecond {
+				return // a trial run is too short to say anything
+			}
+			added := checking / time.Duration(b.N)
+			b.ReportMetric(float64(added)/float64(bar), "added/bar")
+			if added > bar {
+				b.Errorf("a check adds %s to a statement, want at most %s", added, bar)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ratchet/pipeline/platform/embedded/access"
+	"ratchet/pipeline/platform/embedded/access/origin"
 	"ratchet/pipeline/platform/embedded/clickhouse/engine"
 	"ratchet/pipeline/platform/embedded/sqlcheck"
 )
@@ -82,7 +83,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Content-Type-Options", "nosniff") // an error repeats parts of the request
 	body := patient(w, r, s.o.Silence)
 	body.leave() // for requests that are rejected before they are read
-	if err := access.FromPage(r, s.o.AnyHost); err != nil {
+	if err := origin.FromPage(r, s.o.AnyHost); err != nil {
 		access.Leave(w)
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
