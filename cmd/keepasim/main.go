@@ -11,7 +11,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"strconv"
 	"time"
@@ -135,12 +134,15 @@ func serve(ctx context.Context, env process.Env, f flags) error {
 		return err
 	}
 	sim.Start(env.Now())
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
-	context.AfterFunc(ctx, func() { _ = server.Close() })
+	failed := make(chan error, 1)
+	server := sim.Serve(l, func(err error) { failed <- err })
+	defer server.Close()
 	env.Log.Info("started", "addr", l.Addr().String(), "world", f.world, "rate", f.rate, "seed", f.seed)
 	env.AnnounceReady()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve: %w", err)
+	select {
+	case <-ctx.Done():
+	case err := <-failed:
+		return err
 	}
 	b := sim.Account()
 	env.Log.Info("stopped", "balance", b.Balance, "tokens", b.Consumed(), "refused", len(b.Refused), "expired", b.Expired)

@@ -28,7 +28,7 @@ const heldFor = 10 * time.Minute
 // storeRows returns when every row is stored or known to be invalid, however long ClickHouse is
 // unavailable; an error only if working ended first. Once ctx has ended its pauses are short.
 func (l *streamRecorder[R]) storeRows(ctx, working context.Context, rows []held[R]) ([]rejected, error) {
-	pause, began := l.r.pause, time.Now()
+	backoff, began := process.Backoff{First: l.r.pause, Most: l.r.longest}, time.Now()
 	for refused := 1; ; {
 		poison, err := l.halve(working, rows)
 		if err == nil && (len(rows) < suspicious || len(poison) < len(rows) || refused >= believed) {
@@ -44,6 +44,7 @@ func (l *streamRecorder[R]) storeRows(ctx, working context.Context, rows []held[
 		}
 		l.r.pulse.away(err)
 		l.r.pulse.count("retries", 1)
+		pause := backoff.Next()
 		l.r.env.Log.Warn("insert failed, will retry", "stream", l.stream, "rows", len(rows), "pause", pause, "err", err)
 		kept := rows
 		if time.Since(began) > l.r.heldFor {
@@ -52,7 +53,6 @@ func (l *streamRecorder[R]) storeRows(ctx, working context.Context, rows []held[
 		if !l.hold(working, kept, l.pauseNow(ctx, pause)) {
 			return nil, err
 		}
-		pause = min(2*pause, l.r.longest)
 	}
 }
 

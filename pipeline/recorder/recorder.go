@@ -149,7 +149,7 @@ func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 	first := sync.OnceFunc(func() { close(tried) })
 	defer first()
 	var warned, waited sync.Once
-	for pause := r.pause; ; pause = min(2*pause, longestPause) {
+	for backoff := (process.Backoff{First: r.pause, Most: longestPause}); ; {
 		_, err := r.store.open(ctx)
 		if err == nil {
 			r.pulse.back()
@@ -166,7 +166,7 @@ func (r *recorder) keepOpen(ctx context.Context, tried chan<- struct{}) {
 			}
 		}
 		first()
-		if process.Sleep(ctx, pause) != nil {
+		if backoff.Sleep(ctx) != nil {
 			return
 		}
 	}

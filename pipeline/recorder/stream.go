@@ -98,7 +98,7 @@ type batch[R warehouse.Row] struct {
 func (l *streamRecorder[R]) takeAll(ctx context.Context, batches chan<- batch[R]) {
 	published, stop := l.listen()
 	defer stop()
-	pause := l.r.pause
+	backoff := process.Backoff{First: l.r.pause, Most: longestPause}
 	for ctx.Err() == nil {
 		msgs, err := l.take(ctx)
 		if err == nil && len(msgs) > 0 {
@@ -107,14 +107,13 @@ func (l *streamRecorder[R]) takeAll(ctx context.Context, batches chan<- batch[R]
 		if err != nil {
 			l.r.pulse.takeFailed(l.stream, err)
 			l.r.env.Log.Warn("take failed, will retry", "stream", l.stream, "err", err)
-			if process.Sleep(ctx, pause) != nil {
+			if backoff.Sleep(ctx) != nil {
 				return
 			}
-			pause = min(2*pause, longestPause)
 			l.rebind(ctx)
 			continue
 		}
-		pause = l.r.pause
+		backoff.Reset()
 		if len(msgs) == 0 {
 			if l.drained(ctx) {
 				l.await(ctx, published)

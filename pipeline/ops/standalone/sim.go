@@ -2,7 +2,6 @@ package standalone
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -92,12 +91,7 @@ func (b *Box) openKeepa() error {
 		return fmt.Errorf("listen for the simulated Keepa: %w", err)
 	}
 	s.url = "http://" + l.Addr().String()
-	s.http = &http.Server{Handler: s.sim, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			b.fatal <- fmt.Errorf("simulated Keepa: %w", err)
-		}
-	}()
+	s.http = s.sim.Serve(l, func(err error) { b.fatal <- err })
 	b.sim, b.Sim = s, s.sim
 	s.saveAhead(b.o)
 	go s.remember(b.o) // close waits for it

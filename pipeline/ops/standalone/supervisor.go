@@ -67,7 +67,7 @@ func (c *supervisor) start(ctx context.Context, within time.Duration, daemons ma
 // supervise runs one daemon until ctx ends. An error before it was ever ready is reported and final: its
 // configuration is wrong, or it cannot reach a service.
 func (c *supervisor) supervise(ctx context.Context, name string, f run, ready chan<- string, early chan<- error) {
-	pause := time.Second
+	backoff := process.Backoff{First: time.Second, Most: 30 * time.Second}
 	once := sync.OnceFunc(func() { ready <- name })
 	var wasReady atomic.Bool
 	base, _, _ := strings.Cut(name, "-") // without the number of a second one
@@ -93,14 +93,12 @@ func (c *supervisor) supervise(ctx context.Context, name string, f run, ready ch
 			return
 		}
 		if time.Since(began) > time.Minute {
-			pause = time.Second
+			backoff.Reset()
 		}
+		pause := backoff.Next()
 		env.Log.Error("daemon ended, starting it again", "pause", pause, tint.Err(err))
-		select {
-		case <-ctx.Done():
+		if process.Sleep(ctx, pause) != nil {
 			return
-		case <-time.After(pause):
-			pause = min(2*pause, 30*time.Second)
 		}
 	}
 }

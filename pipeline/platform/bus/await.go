@@ -40,7 +40,7 @@ const awaitPause = 2 * time.Second
 // it has to wait and changes nothing. A topology that this build cannot work with is a usage error.
 func (b *Bus) Await(ctx context.Context) error {
 	waiting := false
-	for pause := 50 * time.Millisecond; ; pause = min(2*pause, awaitPause) {
+	for backoff := (process.Backoff{First: 50 * time.Millisecond, Most: awaitPause}); ; {
 		bounded, cancel := context.WithTimeout(ctx, 4*ackWithin)
 		found, err := b.Differences(bounded)
 		cancel()
@@ -58,7 +58,7 @@ func (b *Bus) Await(ctx context.Context) error {
 			waiting = true
 			b.Log.Warn("waiting for the topology; `ratchet topology apply` creates it", "err", err)
 		}
-		if process.Sleep(ctx, pause) != nil {
+		if backoff.Sleep(ctx) != nil {
 			return errors.Join(context.Cause(ctx), fmt.Errorf("wait for the topology: %w; `ratchet topology apply` creates it", err))
 		}
 	}

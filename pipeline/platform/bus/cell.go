@@ -5,10 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"ratchet/pipeline/platform/process"
 )
 
 // ErrConflict means that the cell changed after it was read: read and decide again.
@@ -150,7 +151,7 @@ func Change[T any](ctx context.Context, c Cell, f func(T) (T, bool, error)) (T, 
 func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own bool) (next T, err error) {
 	w := write{b: c.b, to: c.kv.Bucket()}
 	defer func() { w.end(err) }()
-	pause := time.Millisecond
+	backoff := process.Backoff{First: 2 * time.Millisecond, Most: 500 * time.Millisecond}
 	for done := false; ; {
 		next, done, err = change(ctx, c, f, own)
 		if done || ctx.Err() != nil {
@@ -159,11 +160,8 @@ func repeat[T any](ctx context.Context, c Cell, f func(T) (T, bool, error), own 
 		if !errors.Is(err, ErrConflict) {
 			w.failed(err)
 		}
-		pause = min(2*pause, 500*time.Millisecond)
-		select {
-		case <-ctx.Done():
-			return next, fmt.Errorf("change %s: %w", c.key, ctx.Err())
-		case <-time.After(pause/2 + time.Duration(rand.Int64N(int64(pause)))):
+		if err := backoff.Sleep(ctx); err != nil {
+			return next, fmt.Errorf("change %s: %w", c.key, err)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/trace"
 )
 
@@ -46,8 +47,7 @@ func (b *Bus) Publish(ctx context.Context, m Message) (ack *jetstream.PubAck, er
 	to, _, _ := strings.Cut(m.Subject, ".")
 	w := write{b: b, to: to + ".>"}
 	defer func() { w.end(err) }()
-	pause := 50 * time.Millisecond
-	for {
+	for backoff := (process.Backoff{First: 50 * time.Millisecond, Most: 2 * time.Second}); ; {
 		bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
 		ack, err = b.JS.PublishMsg(bounded, msg)
 		cancel()
@@ -58,11 +58,8 @@ func (b *Bus) Publish(ctx context.Context, m Message) (ack *jetstream.PubAck, er
 			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
 		}
 		w.failed(err)
-		select {
-		case <-ctx.Done():
+		if backoff.Sleep(ctx) != nil {
 			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
-		case <-time.After(pause):
-			pause = min(2*pause, 2*time.Second)
 		}
 	}
 }

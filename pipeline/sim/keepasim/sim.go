@@ -5,6 +5,9 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
+	"errors"
+	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -191,6 +194,17 @@ type call struct {
 	arrived time.Time
 	fault   Rule
 	others  int // tokens that others had taken at the last answer before it
+}
+
+// Serve answers requests on a listener until the returned server is closed. If it ends before, failed is called.
+func (s *Sim) Serve(l net.Listener, failed func(error)) *http.Server {
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}
+	go func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			failed(fmt.Errorf("serve the simulated Keepa: %w", err))
+		}
+	}()
+	return server
 }
 
 // ServeHTTP answers one request as Keepa would.

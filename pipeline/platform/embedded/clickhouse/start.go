@@ -185,7 +185,7 @@ func (s *Server) complete() (err error) {
 	return nil
 }
 
-// The pause before a new child, doubled from the first to the last, and reset after a child that lived for a minute.
+// The pause before a new child, from the first to the last; a child that lives for longLife resets it.
 const (
 	firstPause = 100 * time.Millisecond
 	lastPause  = 10 * time.Second
@@ -201,7 +201,7 @@ func (s *Server) supervise(ctx context.Context) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	defer close(s.ended)
-	pause := firstPause
+	backoff := process.Backoff{First: firstPause, Most: lastPause}
 	for {
 		born := time.Now()
 		err := s.live(ctx)
@@ -209,13 +209,13 @@ func (s *Server) supervise(ctx context.Context) {
 			return
 		}
 		if time.Since(born) > longLife {
-			pause = firstPause
+			backoff.Reset()
 		}
+		pause := backoff.Next()
 		s.o.Log.Warn("embedded clickhouse died, restarting", "wait", pause, "err", err)
 		if process.Sleep(ctx, pause) != nil {
 			return
 		}
-		pause = min(2*pause, lastPause)
 	}
 }
 
