@@ -101,8 +101,25 @@ func offered(p *keepa.Product, credit int64) []Copy {
 		out = append(out, c)
 	}
 	if len(out) == 0 && usable {
-		// Keepa's price is nobody's here: a copy of unknown condition, shipped for the credit.
-		out = append(out, Copy{Condition: 1.10, LandedCents: used + credit, Commit: true})
+		// Keepa's price is nobody's here: a copy in the worst condition, shipped for the credit. Beside it is each live
+		// offer, and the price next above it of any condition.
+		c := Copy{Condition: 0.92, LandedCents: used + credit, Commit: true}
+		beside := func(cents int64) {
+			if c.NextBestCents == 0 || cents < c.NextBestCents {
+				c.NextBestCents = cents
+			}
+		}
+		for _, o := range live {
+			if priced(o) && (o.Shippable == nil || *o.Shippable) && !o.Preorder {
+				beside(landed(o))
+			}
+		}
+		for t := keepa.UsedLikeNew; t <= keepa.UsedAcceptable; t++ {
+			if cents, ok := p.Stats.Current.Price(t); ok && cents > c.LandedCents {
+				beside(cents)
+			}
+		}
+		out = append(out, c)
 	}
 	return out
 }

@@ -26,7 +26,7 @@ var copies = []struct {
 	share     float64
 	beside    bool
 }{
-	{keepa.ConditionUnknown, 1.10, 0.45, false},
+	{keepa.ConditionUnknown, 0.92, 0.45, false},
 	{keepa.ConditionLikeNew, 1.10, 0.3, true},
 	{keepa.ConditionVeryGood, 1.05, 0.5, true},
 	{keepa.ConditionGood, 1.00, 0.45, true},

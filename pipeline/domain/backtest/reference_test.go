@@ -18,7 +18,7 @@ const minutesADay = 24 * 60
 
 // Copy is a used copy on offer, and what is known beside the answer.
 type Copy struct {
-	Condition     float64 // the condition's factor: 1.10 unknown or like new, 1.05 very good, 1.00 good, 0.92 acceptable
+	Condition     float64 // the condition's factor: 1.10 like new or before the commit, 1.05 very good, 1.00 good, 0.92 acceptable or unknown
 	LandedCents   int64
 	NextBestCents int64 // 0: none
 	Commit        bool  // the Buy Box caps too
