@@ -22,8 +22,8 @@ type loose struct {
 	URL string
 
 	good      http.Handler
-	elsewhere string // an address of another host, where no call may arrive
-	once      bool   // each fault comes once, on any path, and then none
+	elsewhere string  // an address of another host, where no call may arrive
+	once      []fault // each of these comes once, on any path, and then none; empty: all come again and again
 
 	mu     sync.Mutex
 	well   bool           // no call fails
@@ -136,10 +136,10 @@ func (k *loose) next(n int) (f fault, failing bool) {
 	if k.well || n%2 == 0 {
 		return fault{}, false
 	}
-	if !k.once {
+	if len(k.once) == 0 {
 		return faults[n/2%len(faults)], true
 	}
-	for _, f := range faults {
+	for _, f := range k.once {
 		if !k.has(f) {
 			return f, true
 		}
