@@ -136,7 +136,7 @@ func serve(ctx context.Context, env process.Env, f flags) error {
 	sim.Start(env.Now())
 	failed := make(chan error, 1)
 	server := sim.Serve(l, func(err error) { failed <- err })
-	defer server.Close()
+	defer func() { _ = server.Close() }() // it serves nobody any more
 	env.Log.Info("started", "addr", l.Addr().String(), "world", f.world, "rate", f.rate, "seed", f.seed)
 	env.AnnounceReady()
 	select {
