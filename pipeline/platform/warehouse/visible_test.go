@@ -30,7 +30,7 @@ var shownMembers = []string{
 func TestTheStreamsAndTheViewAgreeOnEveryDeal(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	left := rounds(8, 40)
+	left := rounds(4, 40)
 	domain, hidden := 0, map[string]bool{}
 	all := append(action.Reasons(), "", visibility.NoProfit, visibility.OldEstimate, "low_roi", "!", "stale_waiting!")
 	rapid.Check(t, func(r *rapid.T) {
