@@ -84,17 +84,15 @@ func (c doctorCmd) disk(context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var fs unix.Statfs_t
+	var free int64
 	for at := dir; ; at = filepath.Dir(at) {
-		err := unix.Statfs(at, &fs)
-		if err == nil {
+		if free, err = process.FreeBytes(at); err == nil {
 			break
 		}
 		if !errors.Is(err, unix.ENOENT) || at == filepath.Dir(at) {
 			return "", fmt.Errorf("inspect %s: %w; choose another directory with --data", at, err)
 		}
 	}
-	free := fs.Bavail * uint64(fs.Bsize)
 	text := fmt.Sprintf("%s, %.1f GB free", dir, float64(free)/1e9)
 	if free < leastDisk {
 		return "", fmt.Errorf("%s; want at least 5 GB: choose another directory with --data", text)

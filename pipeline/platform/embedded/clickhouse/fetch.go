@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/platform/process"
 )
 
 // Version is the release of the npm package that Fetch installs.
@@ -179,11 +181,11 @@ func clearRemains(parent string) error {
 }
 
 func enoughSpace(dir string) error {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
+	free, err := process.FreeBytes(dir)
+	if err != nil {
 		return nil //nolint:nilerr // the space may well suffice
 	}
-	if free := int64(st.Bavail) * int64(st.Bsize); free < spaceNeeded {
+	if free < spaceNeeded {
 		return &UnavailableError{Reason: fmt.Sprintf("%d MB are free in %s and %d MB are needed; make room or point XDG_CACHE_HOME elsewhere", free>>20, dir, spaceNeeded>>20)}
 	}
 	return nil

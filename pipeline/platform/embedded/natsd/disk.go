@@ -3,7 +3,6 @@ package natsd
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -12,7 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
-	"golang.org/x/sys/unix"
+
+	"ratchet/pipeline/platform/process"
 )
 
 // A disk that is full for an instant ends the writes of a stream for good: the server keeps the first error of each
@@ -53,7 +53,7 @@ type diskState struct {
 
 // look warns of a disk with little room, and restarts the server if it no longer writes and there is room.
 func (s *Server) look(ctx context.Context, d diskState) diskState {
-	free, err := freeBytes(s.data)
+	free, err := process.FreeBytes(s.data)
 	if err != nil {
 		return d
 	}
@@ -121,13 +121,4 @@ func (s *Server) restart(ctx context.Context) error {
 		err = s.run(ctx)
 	}
 	return err
-}
-
-// freeBytes returns how much a process without privileges may still write to the disk of a directory.
-func freeBytes(dir string) (int64, error) {
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
-		return 0, fmt.Errorf("ask for the free space of %s: %w", dir, err)
-	}
-	return int64(st.Bavail) * int64(st.Bsize), nil //nolint:gosec // no disk is that large
 }
