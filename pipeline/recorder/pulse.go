@@ -128,59 +128,49 @@ func (p *pulse) pinged(err error) (gone bool) {
 	return false
 }
 
+// update changes what is known of a stream.
+func (p *pulse) update(stream string, change func(*progress)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lines[stream]
+	change(&l)
+	p.lines[stream] = l
+}
+
 // takeFailed records that a stream did not answer a take.
 func (p *pulse) takeFailed(stream string, err error) {
 	p.failed(err)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if l := p.lines[stream]; l.failing.IsZero() {
-		l.failing = process.MachineNow()
-		p.lines[stream] = l
-	}
+	p.update(stream, func(l *progress) {
+		if l.failing.IsZero() {
+			l.failing = process.MachineNow()
+		}
+	})
 }
 
 // takeDone records that a stream answered a take.
 func (p *pulse) takeDone(stream string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.lines[stream]
-	l.failing = time.Time{}
-	p.lines[stream] = l
+	p.update(stream, func(l *progress) { l.failing = time.Time{} })
 }
 
 // waits records how many messages are not delivered yet. Another recorder may have received the last ones.
 func (p *pulse) waits(stream string, pending uint64) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.lines[stream]
-	l.Pending = pending
-	p.lines[stream] = l
+	p.update(stream, func(l *progress) { l.Pending = pending })
 }
 
 func (p *pulse) holds(stream string, n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.lines[stream]
-	l.Held = n
-	p.lines[stream] = l
+	p.update(stream, func(l *progress) { l.Held = n })
 }
 
 func (p *pulse) saw(stream string, sequence, pending uint64, at time.Time) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.lines[stream]
-	l.Sequence, l.Pending, l.At = sequence, pending, at
-	p.lines[stream] = l
+	p.update(stream, func(l *progress) { l.Sequence, l.Pending, l.At = sequence, pending, at })
 }
 
 func (p *pulse) recorded(stream string, n int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	l := p.lines[stream]
-	l.Recorded += int64(n)
-	p.lines[stream] = l
-	p.counters["recorded"] += int64(n)
-	p.progress = p.now()
+	p.update(stream, func(l *progress) {
+		l.Recorded += int64(n)
+		p.counters["recorded"] += int64(n)
+		p.progress = p.now()
+	})
 }
 
 func (p *pulse) took(d time.Duration) {
