@@ -47,11 +47,11 @@ const rolesHead = "# Roles on NATS\n\n<!-- Written by `make golden` from pipelin
 	"A worker writes the whole grant of its stage and could issue tokens to itself. It has the Keepa key, " +
 	"so that is not a security boundary; tokend revokes credit that is beyond its plan.\n\n" +
 	"## What the rights do not stop\n\n" +
-	"The rights stop mistakes and a daemon that goes wrong, not an attacker who has a password. " +
+	"The rights stop mistakes and a faulty daemon, but no attacker who has a password. " +
 	"nats-server checks the subject of a request and not its reply subject, and sends the answer itself, without the role's rights. " +
 	"So each role writes where it may not: the answer to `$JS.API.INFO` with the reply subject `$KV.CONFIG.rules` overwrites the rules, " +
 	"and an empty answer for `$JS.API.STREAM.DELETE.DEALS` deletes the stream. `test/roles` does both, and fails once a server refuses them. " +
-	"So trust whoever has the password of any role, give each process only its own, and [back up](fleet.md#backup-and-restore) the streams.\n"
+	"So give the password of a role only to those whom you trust with everything, give each process only its own, and [back up](fleet.md#backup-and-restore) the streams.\n"
 
 // rolesPage renders docs/roles.md, with a line for each paragraph and each kind of right.
 func rolesPage() string {

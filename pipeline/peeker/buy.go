@@ -203,7 +203,7 @@ func (s *step) buy(ctx context.Context, domain int, units []worker.Unit, buy []i
 	return s.End(ctx, answer)
 }
 
-// assign gives the parts of an answer to ASINs for storage, and marks the units for which there is none.
+// assign matches the parts of an answer to ASINs for storage, and marks the units that the answer lacks.
 func (s *step) assign(
 	units []worker.Unit, buy []int, facts []fact, bought *worker.Purchase, all keepa.Elements, wanted []string,
 ) ([]responses.Answer, map[string]int) {

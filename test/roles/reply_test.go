@@ -15,8 +15,8 @@ import (
 	"ratchet/pipeline/platform/roles"
 )
 
-// TestTheServerSendsAnAnswerWhereTheRoleMayNotPublish shows that the rights are no boundary against whoever has a
-// role's password: the server checks no reply subject. It fails once the server does.
+// TestTheServerSendsAnAnswerWhereTheRoleMayNotPublish shows that the rights do not stop an attacker who has a
+// role's password: the server does not check reply subjects. It fails once the server does.
 func TestTheServerSendsAnAnswerWhereTheRoleMayNotPublish(t *testing.T) {
 	s, refused := serve(t)
 	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock()}
@@ -27,7 +27,7 @@ func TestTheServerSendsAnAnswerWhereTheRoleMayNotPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range roles.Table() {
-		// The answer says what the account uses, which is no set of rules.
+		// The answer describes the account; it is not a rule file.
 		before := rules(t, kv)
 		answered(t, s, r.Name, "$JS.API.INFO", pipeline.KeySubject(pipeline.BucketConfig, pipeline.KeyRules))
 		await(t, r.Name+" overwrites the rules", func() bool { return rules(t, kv) > before })

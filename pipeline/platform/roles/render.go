@@ -15,8 +15,8 @@ func Config(plans ...pipeline.Plan) string {
 
 server_name: ratchet
 # For this host alone: without a tls block, passwords and messages are plain text. container.conf and cluster.conf open
-# it to the network of the containers; docs/fleet.md has the lines for TLS. There is no monitoring port: it would
-# answer every user of the host, and every page in a browser on it, without authentication.
+# it to the network of the containers; docs/fleet.md has the lines for TLS. Monitoring is off: its port
+# would answer every user and every browser page on this host, without authentication.
 host: 127.0.0.1
 port: 4222
 # A stored answer is one product, up to a few megabytes.

@@ -1,6 +1,6 @@
 // Package roles defines the permissions on NATS in one table, from which are generated the server's
 // configuration in deploy/nats and the page docs/roles.md. A test checks that everything else is denied.
-// The server checks no reply subjects, so the rights are no boundary against an attacker with a password.
+// The server does not check reply subjects, so the rights do not stop an attacker who has a password.
 package roles
 
 import (
