@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -113,6 +114,8 @@ type Bus struct {
 	opts    []nats.Option // of the connection
 	batches chan struct{} // one slot for each batch of stored messages in flight
 	hints   hints
+
+	elections atomic.Pointer[election]
 	stores  sync.Map // of jetstream.KeyValue by bucket
 	opened  sync.Map // of jetstream.Stream by name
 	stuck   *stuck
@@ -140,7 +143,24 @@ func answer(nc *nats.Conn) time.Duration {
 }
 
 // answerWithin bounds a request of this daemon.
-func (b *Bus) answerWithin() time.Duration { return answer(b.NC) }
+func (b *Bus) answerWithin() time.Duration {
+	if within := answer(b.NC); within != ackWithinCluster || !b.electing() {
+		return within
+	}
+	return ackWithinElection
+}
+
+// electing reports whether peers may be electing a leader.
+func (b *Bus) electing() bool { return several(b.NC) && b.elections.Load().electing(time.Now()) }
+
+// unanswered notes that a request was not answered in time.
+func (b *Bus) unanswered(err error) {
+	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, nats.ErrTimeout) && !errors.Is(err, jetstream.ErrNoHeartbeat) {
+		return
+	}
+	before := b.elections.Load()
+	b.elections.CompareAndSwap(before, before.unanswered(time.Now()))
+}
 
 // A server that hangs is given up after two unanswered pings.
 const (

@@ -17,19 +17,33 @@ var ErrConflict = errors.New("the key was changed after it was read")
 
 // Cell is one key of a bucket: a value that several processes change, each only from the revision that it read.
 type Cell struct {
-	kv     jetstream.KeyValue
-	key    string
-	within time.Duration // bounds a request
-	b      *Bus          // nil for a bucket that was not opened by one
+	kv  jetstream.KeyValue
+	key string
+	b   *Bus // nil for a bucket that was not opened by one
 }
 
 // NewCell is the cell of a key.
 func NewCell(kv jetstream.KeyValue, key string) Cell {
-	c := Cell{kv: kv, key: key, within: ackWithin}
+	c := Cell{kv: kv, key: key}
 	if b, ours := kv.(boundedKV); ours {
-		c.within, c.b = b.within, b.b
+		c.b = b.b
 	}
 	return c
+}
+
+// bounded bounds a request. end notes one that was not answered.
+func (c Cell) bounded(ctx context.Context) (_ context.Context, end func(error)) {
+	within := ackWithin
+	if c.b != nil {
+		within = c.b.answerWithin()
+	}
+	bounded, cancel := context.WithTimeout(ctx, within)
+	return bounded, func(err error) {
+		cancel()
+		if c.b != nil && ctx.Err() == nil {
+			c.b.unanswered(err)
+		}
+	}
 }
 
 // Key returns the key within the bucket.
@@ -37,9 +51,9 @@ func (c Cell) Key() string { return c.key }
 
 // Read returns the value and its revision. An absent key is nil at revision 0, from which Swap creates it.
 func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.within)
-	defer cancel()
+	ctx, end := c.bounded(ctx)
 	e, err := c.kv.Get(ctx, c.key)
+	end(err)
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return nil, 0, nil
 	}
@@ -53,8 +67,7 @@ func (c Cell) Read(ctx context.Context) ([]byte, uint64, error) {
 // returns the new revision. ErrConflict means that the cell has another revision.
 // After any other error the write may have been stored: read the cell and compare.
 func (c Cell) Swap(ctx context.Context, rev uint64, value []byte) (uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.within)
-	defer cancel()
+	ctx, end := c.bounded(ctx)
 	var next uint64
 	var err error
 	if rev == 0 {
@@ -62,6 +75,7 @@ func (c Cell) Swap(ctx context.Context, rev uint64, value []byte) (uint64, error
 	} else {
 		next, err = c.kv.Update(ctx, c.key, value, rev)
 	}
+	end(err)
 	switch {
 	case err == nil:
 		return next, nil

@@ -58,6 +58,7 @@ func (b *Bus) guard(ctx context.Context) {
 			served = time.Now()
 			continue
 		}
+		b.unanswered(err)
 		if time.Since(served) < unservedAtMost && !errors.Is(err, errAlone) {
 			continue // a leader without its peers is left at once: silentPeer has passed
 		}

@@ -37,14 +37,18 @@ const Patient = 30 * time.Second
 
 // beatWithin is how often a server confirms a long poll. After two missed confirmations, because it restarted or
 // another took over, Take returns nothing. In a cluster this interval is part of how long decisions pause after a
-// server is lost, so it is shorter there.
+// server is lost, so it is shorter there, and shortest while there may be no leader.
 const (
-	beatWithin        = 2 * time.Second
-	beatWithinCluster = time.Second
+	beatWithin         = 2 * time.Second
+	beatWithinCluster  = time.Second
+	beatWithinElection = 250 * time.Millisecond
 )
 
 func (i *Inlet) beat() time.Duration {
-	if several(i.b.NC) {
+	switch {
+	case i.b.electing():
+		return beatWithinElection
+	case several(i.b.NC):
 		return beatWithinCluster
 	}
 	return beatWithin
@@ -84,7 +88,10 @@ func (i *Inlet) fetch(ctx context.Context, n int, opts ...jetstream.FetchOpt) ([
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
 	items := i.items(batch)
-	if err = batch.Error(); err != nil && len(items) == 0 && !overdue(err) {
+	if err = batch.Error(); errors.Is(err, jetstream.ErrNoHeartbeat) {
+		i.b.unanswered(err)
+	}
+	if err != nil && len(items) == 0 && !overdue(err) {
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
 	return items, nil
@@ -105,7 +112,7 @@ func overdue(err error) bool {
 
 // Item is a message that a consumer of a stream delivered.
 func (b *Bus) Item(stream string, m jetstream.Msg) loop.Item {
-	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m, b.answerWithin()}}
+	it := loop.Item{Subject: m.Subject(), Header: m.Headers(), Body: m.Data(), Stream: stream, Deliveries: 1, Settle: settler{m, b}}
 	if meta, err := m.Metadata(); err == nil {
 		it.Sequence, it.StoredAt, it.Deliveries = meta.Sequence.Stream, meta.Timestamp, meta.NumDelivered
 	}
@@ -114,13 +121,13 @@ func (b *Bus) Item(stream string, m jetstream.Msg) loop.Item {
 
 // settler translates the three ways to settle into JetStream's.
 type settler struct {
-	m      jetstream.Msg
-	within time.Duration // bounds the confirmation
+	m jetstream.Msg
+	b *Bus
 }
 
 // Done waits for the server's confirmation: a lost acknowledgement would cause a redelivery without a visible reason.
 func (s settler) Done(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.within)
+	ctx, cancel := context.WithTimeout(ctx, s.b.answerWithin())
 	defer cancel()
 	err := s.m.DoubleAck(ctx)
 	if errors.Is(err, jetstream.ErrMsgAlreadyAckd) {

@@ -47,7 +47,7 @@ func (b *Bus) Publish(ctx context.Context, m Message) (ack *jetstream.PubAck, er
 	to, _, _ := strings.Cut(m.Subject, ".")
 	w := write{b: b, to: to + ".>"}
 	defer func() { w.end(err) }()
-	for backoff := (process.Backoff{First: 50 * time.Millisecond, Most: 2 * time.Second}); ; {
+	for backoff := (process.Backoff{First: 50 * time.Millisecond}); ; {
 		bounded, cancel := context.WithTimeout(ctx, b.answerWithin())
 		ack, err = b.JS.PublishMsg(bounded, msg)
 		cancel()
@@ -58,6 +58,8 @@ func (b *Bus) Publish(ctx context.Context, m Message) (ack *jetstream.PubAck, er
 			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
 		}
 		w.failed(err)
+		b.unanswered(err)
+		backoff.Most = min(2*time.Second, b.answerWithin())
 		if backoff.Sleep(ctx) != nil {
 			return nil, fmt.Errorf("publish %s: %w", m.Subject, err)
 		}
@@ -145,6 +147,7 @@ func (b *Bus) stored(ctx context.Context, f jetstream.PubAckFuture) bool {
 	case err := <-f.Err():
 		b.Log.Debug("publish again", "subject", f.Msg().Subject, "err", err)
 	case <-ctx.Done():
+		b.unanswered(ctx.Err())
 	}
 	return false
 }

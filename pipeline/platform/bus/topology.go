@@ -199,7 +199,7 @@ func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, err
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", bucket, err)
 	}
-	bounded := boundedKV{kv, b, b.answerWithin()}
+	bounded := boundedKV{kv, b}
 	b.stores.Store(bucket, bounded)
 	return bounded, nil
 }
@@ -207,8 +207,7 @@ func (b *Bus) Store(ctx context.Context, bucket string) (jetstream.KeyValue, err
 // boundedKV is a bucket whose cells know how long to wait for an answer, and where to log.
 type boundedKV struct {
 	jetstream.KeyValue
-	b      *Bus
-	within time.Duration
+	b *Bus
 }
 
 // Stream opens a stream of the topology like Store; the state in its handle is that of the first time.
