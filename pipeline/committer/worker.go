@@ -191,7 +191,7 @@ func (s *step) buy(ctx context.Context, u worker.Unit) (fact, error) {
 	if f.Attempts.Waits() {
 		f.Err = worker.ErrPrice
 	}
-	if f.Err != nil || f.Attempts.Spent() {
+	if f.Err != nil || f.Attempts.Over() {
 		return f, s.Close(ctx, 0, nil)
 	}
 	if err := responses.RecordAttempts(ctx, s.bus, domain, pipeline.KindCommit, []string{u.ID}, s.Claim.ID()); err != nil {
@@ -253,9 +253,9 @@ func decideCommit(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Eff
 	case f.Missing:
 		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookCommit, u.Work, f.Spent, now), f),
 			decide.ReasonNotFound, "the paid answers did not contain it (`ratchet answer "+u.ID+"` prints them)")
-	case f.Attempts.Spent():
+	case f.Attempts.Over():
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookCommit, u.Work, now), f), decide.ReasonNoAnswer,
-			"paid for as often as is allowed, without a complete answer (`ratchet answer "+u.ID+"` prints what arrived)")
+			worker.NoAnswer(u, f.Attempts))
 	}
 	// The cost is read from the answers, so that a repeat reports the same.
 	cost := f.Product.CostTo(u.ID)

@@ -160,7 +160,7 @@ func (s *step) payable(ctx context.Context, domain int, units []worker.Unit, of 
 		switch t := facts[i].Attempts; {
 		case t.Waits():
 			facts[i].Err = worker.ErrPrice
-		case !t.Spent():
+		case !t.Over():
 			ours = append(ours, i)
 		}
 	}
@@ -285,9 +285,9 @@ func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effec
 		return conclude(u, decide.Shed(f.Judge, u.Work, *f.Line, now))
 	case f.Missing:
 		return worker.Dead(conclude(u, decide.NotFound(f.Judge, pipeline.LookPeek, u.Work, 0, now)), decide.ReasonNotFound, "the paid answers did not contain it (`ratchet answer "+u.ID+"` prints them)")
-	case f.Attempts.Spent():
+	case f.Attempts.Over():
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
-			"paid for as often as is allowed, without a complete answer (`ratchet answer "+u.ID+"` prints what arrived)")
+			worker.NoAnswer(u, f.Attempts))
 	}
 	r := decide.Peek(f.Judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
 	d := conclude(u, r)

@@ -52,7 +52,7 @@ func (p *peeker) newShedder(ctx context.Context) (*shedder, error) {
 func (s *shedder) check(ctx context.Context, backlogs map[string]bus.Backlog, wish token.Wish) error {
 	s.prune(backlogs)
 	now := s.env.Now()
-	if !s.checkedAt.IsZero() && now.Sub(s.checkedAt) < checkEvery {
+	if !s.checkedAt.IsZero() && now.Sub(s.checkedAt).Abs() < checkEvery {
 		return nil
 	}
 	if err := s.readLines(ctx); err != nil {

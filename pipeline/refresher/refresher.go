@@ -81,7 +81,7 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, status *w
 		if err == nil && leads {
 			err = k.follow(ctx, fresh || !k.loaded || len(k.bad) > 0)
 		}
-		if err == nil && leads && env.Now().Sub(k.stepped) >= stepEvery {
+		if err == nil && leads && env.Now().Sub(k.stepped).Abs() >= stepEvery {
 			err = k.step(ctx)
 		}
 		if err != nil && ctx.Err() == nil {

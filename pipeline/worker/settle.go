@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/spend/claims"
 	"ratchet/pipeline/spend/gateway"
@@ -23,4 +24,13 @@ func CallFailed(ctx context.Context, env process.Env, status *Status, breaker *B
 		return c.CloseUnknown(ctx, string(e.Kind))
 	}
 	return c.CloseFailed(ctx, e.Consumed, e.Reading, string(e.Kind))
+}
+
+// NoAnswer returns why work ends without an answer, for its dead letter.
+func NoAnswer(u Unit, t token.Attempts) string {
+	why := "paid for as often as is allowed, without a complete answer"
+	if !t.Spent() {
+		why = "keepa rejected the request for it alone as often as it is tried"
+	}
+	return why + " (`ratchet answer " + u.ID + "` prints what arrived)"
 }

@@ -33,6 +33,7 @@ type Bucket struct {
 	OwedAt time.Time // pipeline time of the last such spending
 
 	rate   int           // the believed plan, tokens per refill
+	steady bool          // the reading before had the same rate, or there was none
 	period time.Duration // between refills, learned; 0 before the second reading
 }
 
@@ -104,7 +105,7 @@ func (b Bucket) Owe(n int, now time.Time) Bucket {
 }
 
 func (b Bucket) take(r pipeline.Reading, at time.Time) Bucket {
-	next := Bucket{Known: true, Reading: r, At: at, rate: r.Rate, period: b.learn(r)}
+	next := Bucket{Known: true, Reading: r, At: at, rate: r.Rate, steady: !b.Known || r.Rate == b.Reading.Rate, period: b.learn(r)}
 	if b.Known {
 		// A higher rate counts only when two readings report it: Keepa has been seen to report a wrong rate once.
 		next.rate = min(r.Rate, b.Reading.Rate)

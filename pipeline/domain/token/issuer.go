@@ -185,6 +185,7 @@ func Succeed(s Setup, b Balance, grants map[pipeline.Stage]Grant, m Moment) (Iss
 
 // Step returns the issuer after an event, and the effects to carry out.
 func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
+	i = i.corrected(m.Now)
 	switch e := e.(type) {
 	case GrantsRead:
 		return i.onGrantsRead(e, m)
@@ -211,6 +212,31 @@ func (i Issuer) Step(e Event, m Moment) (Issuer, []Effect) {
 		return i.onWritten(e.Balance, m), nil
 	}
 	return i, nil
+}
+
+// corrected returns the issuer after the pipeline's clock was set back: as if no time had passed since the last instant
+// that it recorded. Otherwise nothing would be due until the clock has caught up.
+func (i Issuer) corrected(now time.Time) Issuer {
+	var last time.Time
+	for _, at := range []time.Time{i.Bucket.At, i.PlanInput.Issued, i.Opened, i.Books.Closed, i.Phase.Since} {
+		if at.After(last) {
+			last = at
+		}
+	}
+	back := last.Sub(now)
+	if back <= 0 {
+		return i
+	}
+	for _, at := range []*time.Time{
+		&i.Bucket.At, &i.Bucket.OwedAt, &i.PlanInput.Issued, &i.Opened, &i.Phase.Since, &i.Phase.Deadline, &i.Phase.CallDue,
+		&i.Books.Opened, &i.Books.Closed, &i.Books.Issued,
+	} {
+		if !at.IsZero() {
+			*at = at.Add(-back)
+		}
+	}
+	i.question.wanted = true
+	return i
 }
 
 // Do carries an effect out and returns the event that answers it; nil for an effect without an answer.

@@ -467,9 +467,11 @@ func TestAFloorAboveTheBucketOfASmallerPlanIsNoLongerInForce(t *testing.T) {
 		t.Fatalf("floor %d, refused %q", d.i.Floor, d.i.Refused)
 	}
 	d.answer = reading(50, 1) // the plan is changed: the bucket holds 60
-	d.pass(askIdle)
-	d.step(Check{})
-	d.step(policy)
+	for range 2 {             // one answer alone may be an error
+		d.pass(askIdle)
+		d.step(Check{})
+		d.step(policy)
+	}
 	if d.i.Floor != 10 || d.i.Refused == "" {
 		t.Errorf("floor %d, refused %q; want the configured 10 and the reason", d.i.Floor, d.i.Refused)
 	}

@@ -24,10 +24,7 @@ func (i Issuer) onWishRead(e WishRead) (Issuer, []Effect) {
 	}
 	if err != nil {
 		refused = append(refused, err.Error())
-		rules = i.Rules
-		if rules.Check(i.Bucket) != nil {
-			rules = Rules{} // the plan has changed: even the last ones are invalid
-		}
+		rules = i.Rules.reachable(i.Bucket) // the plan may have changed since
 	}
 	i.Wish, i.Rules = wish, rules
 	i.Floor = i.Reserve

@@ -19,13 +19,17 @@ type Attempts struct {
 	Paid     int // calls that cost tokens: as Keepa reported, or as the reconciled balance shows
 	Answered int // calls that Keepa answered, whatever they cost
 	Doubtful int // calls that may have cost tokens: the books were not closed since
+	Rejected int // calls for nothing else that Keepa rejects as they are
 }
 
 // Waits reports whether the books must be closed before the work may be paid for again or given up.
-func (t Attempts) Waits() bool { return !t.Spent() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
+func (t Attempts) Waits() bool { return !t.Over() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
 
 // Spent reports whether the work was paid for as often as is allowed.
 func (t Attempts) Spent() bool { return t.Paid >= pipeline.MaxPaid }
+
+// Over reports whether no further call is made for the work.
+func (t Attempts) Over() bool { return t.Spent() || t.Rejected >= pipeline.MaxPaid }
 
 // AttemptsOf derives the outcome of calls from the ledger; calls are in the order in which they began.
 // For a call without an answer only the balance shows the cost: a drift that was found when the
@@ -34,7 +38,7 @@ func (t Attempts) Spent() bool { return t.Paid >= pipeline.MaxPaid }
 // call that nothing explains by then cost nothing, and a later one is in doubt.
 //
 //	begun ─▶ close, n tokens          paid if n > 0, answered
-//	      ─▶ close, failed            paid if n > 0
+//	      ─▶ close, failed            paid if n > 0; rejected if it was for this work alone
 //	      ─▶ close, outcome unknown ─▶ books closed: paid if there is a drift; else in doubt
 //	      ─▶ lost, or nothing       ─▶ books closed: paid if there is a drift; else in doubt
 func AttemptsOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Attempts {
@@ -59,6 +63,9 @@ func AttemptsOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Attempt
 			if e.Note == "" {
 				t.Answered++
 			}
+			if e.Note == NoteRejected && e.Items == 1 {
+				t.Rejected++
+			}
 		case drifted(drifts, calls, i):
 			t.Paid++
 		case c.At.After(closed):
@@ -70,6 +77,9 @@ func AttemptsOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Attempt
 
 // NoteUnknown is the first part of the note of a close at an unknown price.
 const NoteUnknown = "outcome unknown"
+
+// NoteRejected is the note of a close after a request that Keepa rejects as it is.
+const NoteRejected = "failed: rejected"
 
 // noteSince is the first part of the note of a drift, before the time of the previous closing.
 const noteSince = "since "

@@ -67,6 +67,36 @@ func TestTheOutcomeOfACallFollowsFromTheLedger(t *testing.T) {
 	}
 }
 
+func TestWorkThatKeepaRejectsAloneIsAskedForThreeTimes(t *testing.T) {
+	t.Parallel()
+	calls := []Call{{Claim: "a"}, {Claim: "b"}, {Claim: "c"}}
+	ledger := func(items int, note string) (out []pipeline.Entry) {
+		for _, c := range calls {
+			out = append(out, pipeline.Entry{Event: pipeline.EventClose, Claim: c.Claim, Items: items, Note: note})
+		}
+		return out
+	}
+	for name, tc := range map[string]struct {
+		ledger []pipeline.Entry
+		over   bool
+	}{
+		"three times":                 {ledger(1, NoteRejected), true},
+		"twice":                       {ledger(1, NoteRejected)[:2], false},
+		"among others":                {ledger(2, NoteRejected), false},
+		"a server that fails":         {ledger(1, "failed: server"), false},
+		"a bad key is not the work's": {ledger(1, "failed: bad_key"), false},
+	} {
+		got := AttemptsOf(calls, tc.ledger, time.Time{})
+		if got.Over() != tc.over || got.Spent() {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	got := AttemptsOf(calls, ledger(1, NoteRejected), time.Time{}.Add(-time.Hour))
+	if got.Doubtful = pipeline.MaxPaid; got.Waits() {
+		t.Error("work that is over waits for its price")
+	}
+}
+
 func TestWorkWaitsWhileItsCallsMayHaveBeenPaidForAsOftenAsWorkMayBe(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {

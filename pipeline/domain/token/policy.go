@@ -192,11 +192,12 @@ func ParseRules(raw []byte) (Rules, error) {
 	return r, errors.Join(errs...)
 }
 
-// Check refuses values that this plan can never reach, and shows the arithmetic.
+// Check refuses values that this plan can never reach, and shows the arithmetic. A rate
+// that only one reading reports may be an error of Keepa's, and refuses nothing.
 func (r Rules) Check(b Bucket) error {
 	capacity, minutes := b.Capacity(), r.PauseMinutes
 	minutes = cmp.Or(minutes, 60)
-	if !b.Known || capacity == 0 {
+	if !b.steady || capacity == 0 {
 		return nil
 	}
 	if r.Target > capacity {
@@ -210,6 +211,14 @@ func (r Rules) Check(b Bucket) error {
 		return fmt.Errorf("policy: floor %d leaves %d - %d = %d tokens, and a commit may cost %d", *r.Floor, capacity, *r.Floor, capacity-*r.Floor, PriceCommit)
 	}
 	return nil
+}
+
+// reachable returns the rules that this plan can follow: without the balances that it never reaches.
+func (r Rules) reachable(b Bucket) Rules {
+	if r.Check(b) != nil {
+		r.Policy, r.Below, r.Target, r.PauseMinutes, r.Floor = "", 0, 0, 0, nil
+	}
+	return r
 }
 
 // Choose returns the policy that the rules name.

@@ -356,3 +356,75 @@ func TestAnAnswerThatOnlyTheOperatorCanChangeIsNotAskedForAtOnceAgain(t *testing
 		t.Error("a key that was refused is never asked with again")
 	}
 }
+
+func TestTokensAreIssuedAfterTheClockWasSetBack(t *testing.T) {
+	t.Parallel()
+	for name, set := range map[string]func(*desk){
+		"while it leads": func(*desk) {},
+		"before a successor takes over": func(d *desk) {
+			d.i, _ = Succeed(d.i.Setup, d.i.written, maps.Clone(d.grants), d.now)
+		},
+	} {
+		d := newDesk(t, Balance{}, nil)
+		d.answer = reading(0, 5)
+		d.turn(commits)
+		d.pass(time.Minute)
+		d.turn(commits)
+		d.now.Now = d.now.Now.Add(-24 * time.Hour)
+		set(d)
+		for range 10 {
+			d.pass(time.Minute)
+			d.answer.TS, d.answer.Left = d.answer.TS+time.Minute.Milliseconds(), d.answer.Left+5
+			d.turn(commits)
+		}
+		if n := d.grants[pipeline.StageCommitter].Issued; n < 26 {
+			t.Errorf("%s: %d tokens are issued of an income of 50, want two commits", name, n)
+		}
+		for _, at := range []time.Time{d.i.Bucket.At, d.i.Opened, d.i.Books.Closed, d.i.Books.Opened} {
+			if at.After(d.now.Now) {
+				t.Errorf("%s: %s is remembered, and it is %s", name, at, d.now.Now)
+			}
+		}
+	}
+}
+
+func TestWhatDiscoveryHasLeftIsNotLostWhenTheClockIsSetBack(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.answer = reading(100, 5)
+	d.turn(nil)
+	rest := func() int { return d.i.effectiveShares().listRest(d.i.PlanInput, d.i.Bucket.Refill(), d.now.Now) }
+	d.pass(10 * time.Hour)
+	d.step(Check{})
+	before := rest()
+	d.now.Now = d.now.Now.Add(-5 * time.Hour)
+	d.step(Check{})
+	if after := rest(); after != before {
+		t.Errorf("discovery has %d hundredths of a token left, and had %d", after, before)
+	}
+}
+
+func TestOneWrongRateChangesNoPolicy(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, Balance{}, nil)
+	d.answer = reading(200, 5)
+	d.turn(nil)
+	policy := WishRead{Policy: []byte(`{"floor":100,"ceilings":{"commit":17},"weights":{"peeker":50}}`)}
+	d.step(policy)
+	wrong := reading(200, 1)
+	wrong.TS += Tick.Milliseconds()
+	d.step(Answered{Reading: *wrong})
+	d.step(policy)
+	if d.i.Floor != 100 || d.i.Refused != "" || d.i.Rules.Ceilings[pipeline.KindCommit] != 17 {
+		t.Errorf("after one answer with another rate the floor is %d, refused %q, ceilings %v", d.i.Floor, d.i.Refused, d.i.Rules.Ceilings)
+	}
+	wrong.TS += Tick.Milliseconds()
+	d.step(Answered{Reading: *wrong})
+	d.step(policy)
+	if d.i.Floor != 0 || d.i.Refused == "" {
+		t.Errorf("the plan holds 60 tokens: the floor is %d, refused %q", d.i.Floor, d.i.Refused)
+	}
+	if d.i.Rules.Ceilings[pipeline.KindCommit] != 17 || d.i.Rules.Weights[pipeline.StagePeeker] != 50 {
+		t.Errorf("what the plan does not concern is gone: %+v", d.i.Rules)
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ratchet/pipeline/domain/token"
 )
 
 func TestACutAnswerIsReportedWithItsCost(t *testing.T) {
@@ -31,5 +33,12 @@ func TestARedirectIsNotFollowed(t *testing.T) {
 	}), time.Minute)
 	if _, err := g.Token(t.Context()); err == nil || calls.Load() != 0 {
 		t.Errorf("the key went elsewhere %d times, %v", calls.Load(), err)
+	}
+}
+
+func TestARejectedRequestIsTheOneThatTheLedgerNames(t *testing.T) {
+	t.Parallel()
+	if got := "failed: " + string(Rejected); got != token.NoteRejected {
+		t.Errorf("a claim is closed with %q, and attempts count %q", got, token.NoteRejected)
 	}
 }

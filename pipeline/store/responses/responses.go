@@ -35,10 +35,10 @@ type Answer struct {
 	Position   int // its index in the answer to the call, from 0
 }
 
-// Fresh reports whether the answer may serve work instead of a call: always
-// if it was bought for that work, else while it is younger than limit.
+// Fresh reports whether the answer may serve work instead of a call: always if it was bought for that work, else while
+// it is younger than limit. After the clock was set back, what lies further ahead than limit is old.
 func (a Answer) Fresh(workID string, limit time.Duration, now time.Time) bool {
-	return workID != "" && a.WorkID == workID || now.Sub(a.AnsweredAt) < limit
+	return workID != "" && a.WorkID == workID || now.Sub(a.AnsweredAt).Abs() < limit
 }
 
 // serves reports whether the answer serves a want.

@@ -74,7 +74,8 @@ func TestAnAnswerServesItsOwnWorkAtAnyAgeAndOtherWorkWhileItIsYoung(t *testing.T
 	b := open(t)
 	put(t, b,
 		answer("c1", "B000000001", "mine", 90*24*time.Hour), answer("c2", "B000000001", "other", 50*time.Minute),
-		answer("c3", "B000000002", "", 50*time.Minute), // it belongs to no work
+		answer("c3", "B000000002", "", 50*time.Minute),    // it belongs to no work
+		answer("c7", "B000000005", "ahead", -3*time.Hour), // the clock was set back since
 		answer("c4", "B000000003", "older", 3*time.Hour), answer("c5", "B000000003", "older", 2*time.Hour), answer("c6", "B000000003", "other", time.Hour))
 	want := func(key, work, also string, limit time.Duration) responses.Want {
 		return responses.Want{Key: key, WorkID: work, Also: also, Limit: limit}
@@ -91,6 +92,8 @@ func TestAnAnswerServesItsOwnWorkAtAnyAgeAndOtherWorkWhileItIsYoung(t *testing.T
 		{"its own, the newest", want("B000000001", "other", "", 0), "c2"},
 		{"one without a work belongs to no work", want("B000000002", "", "", 0), ""},
 		{"of two of its own the later", want("B000000003", "older", "", 0), "c5"},
+		{"one of other work from after now, for work that wants a new one", want("B000000005", "new", "", 0), ""},
+		{"one of other work from long after now", want("B000000005", "new", "", time.Hour), ""},
 		{"another ASIN", want("B000000004", "mine", "", time.Hour), ""},
 	} {
 		got, err := responses.Serving(t.Context(), b, 1, pipeline.KindPeek, []responses.Want{c.want}, now)
