@@ -24,8 +24,9 @@ type Config struct {
 	Sellers bool `env:"COMMITTER_SELLERS, default=true"`
 	// SellerFresh is the maximum age of an answer about a seller.
 	SellerFresh time.Duration `env:"COMMITTER_SELLER_FRESH, default=168h"`
-	// Grace is how long a step may continue after a stop.
-	Grace time.Duration `env:"COMMITTER_GRACE, default=8s"`
+	// Grace is how long a step may continue after a stop: longer than Keepa
+	// takes for the slowest answer, which is paid for.
+	Grace time.Duration `env:"COMMITTER_GRACE, default=30s"`
 }
 
 // Validate reports the variables that are wrong, by name.

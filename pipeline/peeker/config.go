@@ -26,8 +26,9 @@ type Config struct {
 	// Patience is how long a listed row may wait for its look before the
 	// look is worthless: rows leave Keepa's list after about half a day.
 	Patience time.Duration `env:"PEEKER_PATIENCE, default=12h"`
-	// Grace is how long a step may continue after a stop.
-	Grace time.Duration `env:"PEEKER_GRACE, default=8s"`
+	// Grace is how long a step may continue after a stop: longer than Keepa
+	// takes for the slowest answer, which is paid for.
+	Grace time.Duration `env:"PEEKER_GRACE, default=30s"`
 	// Skip forwards every candidate to the committer without a look, to measure what the looks save.
 	Skip bool `env:"PEEKER_SKIP, default=false"`
 }

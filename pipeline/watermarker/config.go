@@ -33,8 +33,9 @@ type Config struct {
 	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
 	// Refresher is how stored deals are kept current.
 	Refresher refresher.Config
-	// Grace is how long a page may be finished after a stop.
-	Grace time.Duration `env:"WATERMARKER_GRACE, default=8s"`
+	// Grace is how long a page may be finished after a stop: longer than Keepa
+	// takes for the slowest answer, which is paid for.
+	Grace time.Duration `env:"WATERMARKER_GRACE, default=30s"`
 }
 
 // Validate names the variables that are wrong.

@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token"
 	"ratchet/pipeline/platform/bus"
+	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/metric"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/trace"
@@ -277,9 +278,15 @@ func (c *Claim) CloseUnknown(ctx context.Context, note string) error {
 	return c.end(ctx, "unknown", e, func(g token.Grant) token.Grant { return g.SettleUnknown(c.id) })
 }
 
+// endWithin is how long a claim may be closed after its step was stopped: one that stays open is given up by tokend,
+// and what was known of its cost is lost.
+const endWithin = 2 * time.Second
+
 // end writes the ledger's line and then the grant; both may be
 // repeated. result is that of the call; empty without a call.
 func (c *Claim) end(ctx context.Context, result string, e pipeline.Entry, f func(token.Grant) token.Grant) error {
+	ctx, cancel := loop.Graceful(ctx, endWithin)
+	defer cancel()
 	if _, err := c.spender.bus.Publish(ctx, c.message(e, c.id)); err != nil {
 		return fmt.Errorf("close claim %s: %w", c.id, err)
 	}

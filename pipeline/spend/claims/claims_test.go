@@ -245,3 +245,20 @@ func TestManyWorkersNeverClaimMoreThanWasIssued(t *testing.T) {
 		t.Errorf("%d claims, grant says %d claimed and %d open; issued 25", total, g.Claimed, len(g.Open))
 	}
 }
+
+func TestAClaimIsClosedAlthoughItsStepWasStopped(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, 20)
+	claim, err := d.purse().Claim(t.Context(), 13, pipeline.KindCommit, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := claim.CloseUnknown(stopped, "cut"); err != nil {
+		t.Fatal(err)
+	}
+	if g, lines := d.grant(), d.closes(); len(g.Open) != 0 || g.Unsure != 13 || len(lines) != 1 {
+		t.Errorf("%+v, %+v: want it closed, with its tokens in doubt", g, lines)
+	}
+}
