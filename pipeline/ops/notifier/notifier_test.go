@@ -1072,3 +1072,23 @@ func TestWhatATargetWasSentIsRenewedBeforeItIsForgotten(t *testing.T) {
 		t.Errorf("what was sent a month ago is written %d times, want once", after-before)
 	}
 }
+
+func TestATargetWhoseConsumerIsGoneIsSentWhatIsFoundAfterwards(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	good := d.ASINs(keepasim.Good)[:3]
+	service := newFake(t, ok)
+	r := start(t, d, d.Env, Settings{}, slackAt(service))
+	d.Accepted(t, good[0])
+	desk.Await(t, "the first is sent", done(1, service))
+	settled(t, d, r)
+	if err := d.Bus.JS.DeleteConsumer(t.Context(), pipeline.StreamDeals, pipeline.DurableNotify(r.senders[0].target.hash)); err != nil {
+		t.Fatal(err)
+	}
+	for _, asin := range good[1:] {
+		d.Accepted(t, asin)
+	}
+	desk.Await(t, "the others are sent", done(len(good), service))
+	r.stop()
+	once(t, "the target", service.took(), good)
+}

@@ -51,6 +51,7 @@ type sender struct {
 	n      *notifier
 	target Target
 	inlet  *bus.Inlet
+	took   time.Time                                             // when DEALS stored what was taken last, or when the consumer was opened: a new one begins there
 	pause  func(failures int, asked time.Duration) time.Duration // nil: notify.Pause
 
 	failures int       // in a row
@@ -93,8 +94,11 @@ func (l *sender) open(ctx context.Context) error {
 			FilterSubject: "deal.>", DeliverPolicy: jetstream.DeliverNewPolicy,
 			AckPolicy: jetstream.AckExplicitPolicy, AckWait: l.n.ackWait, MaxDeliver: -1, MaxAckPending: 2 * mostHeld, InactiveThreshold: forgotten,
 		}
-		if l.n.since > 0 {
-			from := process.MachineNow().Add(-l.n.env.Clock.Machine(l.n.since)).UTC()
+		from := l.took
+		if from.IsZero() && l.n.since > 0 {
+			from = process.MachineNow().Add(-l.n.env.Clock.Machine(l.n.since)).UTC()
+		}
+		if !from.IsZero() {
 			cfg.DeliverPolicy, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, &from
 		}
 		_, err = l.n.b.JS.CreateOrUpdateConsumer(ctx, pipeline.StreamDeals, cfg)
@@ -105,9 +109,25 @@ func (l *sender) open(ctx context.Context) error {
 	if l.inlet, err = l.n.b.Inlet(ctx, pipeline.StreamDeals, durable); err != nil {
 		return err
 	}
+	if l.took.IsZero() {
+		l.took = process.MachineNow().UTC()
+	}
 	s, err := l.state(ctx)
 	l.note(func(is *targetStatus) { is.Target, is.Refused, is.LastRefused = l.target.Name(), s.Refused, s.last() })
 	return err
+}
+
+// reopen creates the consumer again if it is gone: DEALS was restored or created again. It begins where this process
+// last took something.
+func (l *sender) reopen(ctx context.Context) {
+	if _, err := l.n.b.JS.Consumer(ctx, pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash)); !errors.Is(err, jetstream.ErrConsumerNotFound) {
+		return
+	}
+	if err := l.open(ctx); err != nil {
+		l.n.env.Log.Debug("open the consumer again", "target", l.target.Name(), "err", err)
+		return
+	}
+	l.n.env.Log.Warn("the consumer of a target was gone, it is open again", "target", l.target.Name())
 }
 
 // run sends until ctx ends.
@@ -120,6 +140,7 @@ func (l *sender) run(ctx context.Context) {
 		if err := l.step(ctx); err != nil && ctx.Err() == nil {
 			l.n.env.Log.Debug("not notified just now", "target", l.target.Name(), "err", err)
 			_ = process.Sleep(ctx, time.Second)
+			l.reopen(ctx)
 		}
 	}
 }
@@ -152,6 +173,7 @@ func (l *sender) take(ctx context.Context) ([]loop.Item, error) {
 	if err != nil || len(items) == 0 {
 		return items, err
 	}
+	l.took = items[0].StoredAt.Add(1)
 	if found := foundAt(items[0]); !l.n.policy.DueAt(l.n.env.Now(), found)[0].After(found) {
 		return items, nil
 	}

@@ -116,9 +116,9 @@ type Bus struct {
 	hints   hints
 
 	elections atomic.Pointer[election]
-	stores  sync.Map // of jetstream.KeyValue by bucket
-	opened  sync.Map // of jetstream.Stream by name
-	stuck   *stuck
+	stores    sync.Map // of jetstream.KeyValue by bucket
+	opened    sync.Map // of jetstream.Stream by name
+	stuck     *stuck
 
 	unguard context.CancelFunc
 	guards  sync.WaitGroup
