@@ -178,7 +178,7 @@ func expected() []string {
 	return []string{"tokend", "watermarker", "peeker", "committer", recorderName}
 }
 
-// readDaemons reads the heartbeats, and asks the daemons for newer ones: a stored heartbeat is up to 25 seconds old,
+// readDaemons reads the heartbeats, and asks the daemons for newer ones: a stored heartbeat is up to 40 seconds old,
 // which is long in scaled time.
 func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 	beats := map[string]pipeline.Heartbeat{}

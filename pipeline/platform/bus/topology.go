@@ -27,7 +27,7 @@ const (
 	unlimited = -1
 
 	// StatusTTL is how long a heartbeat remains after its daemon has died.
-	StatusTTL = 75 * time.Second
+	StatusTTL = 2 * time.Minute
 	// LeaseTTL is how long a leader key remains after its holder's last renewal.
 	LeaseTTL = 2 * time.Minute
 	// markerTTL is how long the marker of a key that ended remains.
