@@ -69,7 +69,7 @@ func (c *committer) take(ctx context.Context) (batch loop.Batch[worker.Unit, fac
 		c.waiter.ForBreaker(ctx)
 		return batch, nil
 	}
-	backlogs, err := c.bus.Backlogs(ctx, pipeline.StreamSurvivors)
+	backlogs, _, err := c.bus.RecentBacklogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return batch, err
 	}

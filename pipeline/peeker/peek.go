@@ -75,7 +75,7 @@ func (l *peekLoop) take(ctx context.Context) (none loop.Batch[worker.Unit, fact]
 		l.waiter.ForBreaker(ctx)
 		return none, nil
 	}
-	backlogs, err := l.bus.Backlogs(ctx, pipeline.StreamSurvivors)
+	backlogs, _, err := l.bus.RecentBacklogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return none, err
 	}

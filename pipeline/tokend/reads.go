@@ -106,6 +106,10 @@ func (t *tokend) outdated(l lanes) bool {
 	return l.unsettled && age >= max(25*time.Millisecond, t.env.Clock.Machine(again))
 }
 
+// dueAtMost is how long the polls as they were read last stand in for those that cannot be read, machine time: while
+// WATERMARKS has no leader, tokens are issued for the work on products all the same.
+const dueAtMost = 20 * time.Second
+
 // readDemand reads the paid durables and the watermarks.
 func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 	l, err := t.lanes.Read(ctx)
@@ -118,9 +122,15 @@ func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 			return token.DemandRead{}, err
 		}
 	}
-	polls, err := t.polls.Read(ctx)
 	t.waits = l.durables
-	return token.DemandRead{Backlogs: l.stages, Polls: polls}, err
+	polls, err := t.polls.Read(ctx)
+	switch {
+	case err == nil:
+		t.due, t.dueAt = polls, process.MachineNow()
+	case ctx.Err() != nil || process.MachineSince(t.dueAt) >= dueAtMost:
+		return token.DemandRead{}, err
+	}
+	return token.DemandRead{Backlogs: l.stages, Polls: t.due}, nil
 }
 
 func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
@@ -131,9 +141,12 @@ func (t *tokend) readLanes(ctx context.Context) (lanes, error) {
 		durables: map[string]token.Backlog{}, read: process.MachineNow(),
 	}
 	t.settled.Store(false) // before the read: what is settled meanwhile is read again
-	all, err := t.bus.Backlogs(ctx, pipeline.StreamSurvivors)
+	all, isNew, err := t.bus.RecentBacklogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return out, fmt.Errorf("read the work that waits: %w", err)
+	}
+	if !isNew {
+		t.lanes.Forget()
 	}
 	for durable, b := range all {
 		name, ours := t.bus.Plan().Base(durable)

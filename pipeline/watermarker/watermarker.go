@@ -247,7 +247,7 @@ func (w *watermarker) countBacklog(ctx context.Context) (watermark.Event, error)
 	if err != nil {
 		return nil, err
 	}
-	lanes, err := w.bus.Backlogs(ctx, pipeline.StreamSurvivors)
+	lanes, _, err := w.bus.RecentBacklogs(ctx, pipeline.StreamSurvivors)
 	if err != nil {
 		return nil, err
 	}

@@ -118,6 +118,7 @@ type Bus struct {
 	elections atomic.Pointer[election]
 	stores    sync.Map // of jetstream.KeyValue by bucket
 	opened    sync.Map // of jetstream.Stream by name
+	lists     sync.Map // of recent by stream
 	stuck     *stuck
 
 	unguard context.CancelFunc

@@ -135,7 +135,11 @@ const listWithin = 5 * time.Second
 // Keys returns the keys of a bucket. The client library ends a list silently when its context ends, so an
 // incomplete list is an error.
 func Keys(ctx context.Context, kv jetstream.KeyValue) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, listWithin)
+	within := listWithin
+	if ours, ok := kv.(boundedKV); ok && ours.b.electing() {
+		within = ackWithinCluster
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	list, err := kv.ListKeys(ctx)
 	if err != nil {

@@ -175,6 +175,8 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 	if err != nil {
 		return nil, fmt.Errorf("list the consumers of %s: %w", stream, err)
 	}
+	ctx, cancel := context.WithTimeout(ctx, b.answerWithin())
+	defer cancel()
 	out := map[string]Backlog{}
 	list := s.ListConsumers(ctx)
 	for info := range list.Info() {
@@ -182,5 +184,34 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 			Pending: int(info.NumPending), Unsettled: info.NumAckPending, Delivered: info.Delivered.Stream, Settled: info.AckFloor.Stream,
 		}
 	}
-	return out, list.Err()
+	if list.Err() != nil {
+		b.unanswered(list.Err())
+		return nil, fmt.Errorf("list the consumers of %s: %w", stream, list.Err())
+	}
+	return out, nil
+}
+
+// recentAtMost is how old a backlog may be that stands in for one that cannot be read: an election takes less.
+const recentAtMost = 20 * time.Second
+
+// recent is what Backlogs returned last.
+type recent struct {
+	backlogs map[string]Backlog
+	at       time.Time
+}
+
+// RecentBacklogs is Backlogs for a loop that must go on meanwhile: in a cluster the list waits four seconds for a
+// consumer that elects its leader, however much waits in the others. It is then as it was a moment ago, and not new.
+func (b *Bus) RecentBacklogs(ctx context.Context, stream string) (out map[string]Backlog, isNew bool, err error) {
+	out, err = b.Backlogs(ctx, stream)
+	if err == nil {
+		b.lists.Store(stream, recent{out, time.Now()})
+		return out, true, nil
+	}
+	if last, ok := b.lists.Load(stream); ok && ctx.Err() == nil && several(b.NC) {
+		if last := last.(recent); time.Since(last.at) < recentAtMost { //nolint:forcetypeassert // nothing else is stored
+			return last.backlogs, false, nil
+		}
+	}
+	return nil, false, err
 }
