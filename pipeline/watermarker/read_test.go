@@ -570,6 +570,31 @@ func TestAReadThatWaitsForTokensEndsOnceAnotherInstanceLeads(t *testing.T) {
 	}
 }
 
+func TestAReadThatWasFrozenClaimsNoPageOnceAnotherInstanceLeads(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 100)
+	turn := &turn{w: r.watermarker, list: r.list}
+	claimed := func() watermark.Event {
+		t.Helper()
+		e, mine, err := turn.interruptible(t.Context(), watermark.Claim{})
+		if err != nil || !mine {
+			t.Fatalf("it claims: %t, %v", mine, err)
+		}
+		return e
+	}
+	if e := claimed(); e != (watermark.Claimed{}) {
+		t.Errorf("no other instance runs: %+v", e)
+	}
+	r.lease.Release()
+	if leads, _, err := bus.NewLease(r.d.Bus, pipeline.KeyWatermarkerLeader).Hold(t.Context()); !leads || err != nil {
+		t.Fatalf("the other leads: %t, %v", leads, err)
+	}
+	if e := claimed(); e != (watermark.Woke{Leads: false}) {
+		t.Errorf("another instance leads: %+v", e)
+	}
+}
+
 func TestRowsThatTheStreamRefusesAreNotOffered(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
@@ -588,6 +613,7 @@ func TestRowsThatTheStreamRefusesAreNotOffered(t *testing.T) {
 	s := r.now()
 	s.NextPoll = time.Time{} // the time of the backoff has passed
 	r.write(s)
+	r.lease.Release()
 	next := again(t, r.d)
 	if err := next.poll(t.Context()); err != nil || next.now().Mark == 0 || r.held(pipeline.StreamCandidates) == 0 {
 		t.Errorf("repaired: %d candidates, the watermark is at %d: %v", r.held(pipeline.StreamCandidates), next.now().Mark, err)

@@ -147,8 +147,12 @@ func (t *turn) reload(ctx context.Context) (watermark.Event, error) {
 	return watermark.Reloaded{State: s, Income: float64(income)}, err
 }
 
-// claimPage claims the tokens of a page.
+// claimPage claims the tokens of a page. A process that was frozen in a read
+// finds that another instance leads, and leaves the pages to it.
 func (t *turn) claimPage(ctx context.Context) (watermark.Event, error) {
+	if leads, _, err := t.w.lease.Hold(ctx); err != nil || !leads {
+		return watermark.Woke{}, err
+	}
 	if !t.w.current.has(t.list.Query) {
 		return watermark.Removed{}, nil
 	}
