@@ -29,7 +29,7 @@ const (
 	askedAtMost = time.Second
 )
 
-// Silent is the state of a daemon that has a heartbeat and does not answer: it died within the last two minutes, or hangs.
+// Silent is the state of a daemon that has a heartbeat and does not answer: it died within two minutes, or hangs.
 const Silent = "silent"
 
 // Living returns the current heartbeat of every daemon; one that has a heartbeat and does not answer is Silent.
