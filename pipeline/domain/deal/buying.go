@@ -52,8 +52,8 @@ func buyable(o keepa.Offer) bool {
 // Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available to
 // every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not
 // state is free when Amazon ships, else the default. If no live used offer has the used price, that price counts with
-// default shipping, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there are
-// only offers that cannot be bought, the used price is theirs and does not count.
+// default shipping or more, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there
+// are only offers that cannot be bought, the used price is theirs and does not count.
 func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {
@@ -93,8 +93,8 @@ func (c Copy) atLeast(base int64, f ShippingBasis) bool {
 // usedConditions are the price types with the lowest landed price of each used condition.
 var usedConditions = []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable}
 
-// unmatched returns the copy at Keepa's used price, of an unknown offer. What competes is the cheapest of the live
-// offers or, of the lowest prices by condition, the one next above the copy's own, which is among them.
+// unmatched returns the copy at Keepa's used price, of an unknown offer. Every live offer competes with it, and so does
+// every lowest price by condition except the copy's own. If its own is higher than assumed, that is what the copy costs.
 func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, next *int64) Copy {
 	c := Copy{PriceCents: base, LandedCents: base, NextBestCents: next}
 	if f != IncludesShipping {
@@ -104,13 +104,43 @@ func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, next 
 	if p.Stats == nil {
 		return c
 	}
+	current := p.Stats.Current
+	own := u.ownCondition(current, c)
 	for _, t := range usedConditions {
-		cents, ok := p.Stats.Current.Price(t)
-		if ok && cents > c.LandedCents && (c.NextBestCents == nil || cents < *c.NextBestCents) {
+		cents, ok := current.Price(t)
+		switch {
+		case !ok:
+		case t == own:
+			c.LandedCents = max(c.LandedCents, cents)
+			c.ShippingCents = c.LandedCents - base
+		case c.NextBestCents == nil || cents < *c.NextBestCents:
 			c.NextBestCents = &cents
 		}
 	}
 	return c
+}
+
+// noCondition is a price type that no condition has.
+const noCondition keepa.PriceType = -1
+
+// ownCondition returns which lowest price by condition is the copy's own: the one that equals its assumed landed price,
+// else the lowest, if it is the used price with free or plausible shipping. Any other lowest price is of another copy:
+// below the used price it lacks what makes that the lowest, and nobody asks for a few cents of shipping.
+func (u UsedCopy) ownCondition(current keepa.Values, c Copy) keepa.PriceType {
+	own, lowest := noCondition, int64(math.MaxInt64)
+	for _, t := range usedConditions {
+		cents, ok := current.Price(t)
+		if ok && cents == c.LandedCents {
+			return t
+		}
+		if ok && cents < lowest {
+			own, lowest = t, cents
+		}
+	}
+	if shipping := lowest - c.PriceCents; shipping != 0 && shipping < u.s.ShippingCents/2 {
+		return noCondition
+	}
+	return own
 }
 
 // landed returns an offer with its landed price.

@@ -55,14 +55,40 @@ func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
 	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 500 {
 		t.Errorf("a copy of no offer does not compete with the offers that there are: %+v", got)
 	}
-	unread := offered(2000)
-	unread.Stats.Current = slices.Concat(unread.Stats.Current, make(keepa.Values, 20))
-	copy(unread.Stats.Current[keepa.UsedLikeNew:], keepa.Values{9404, -1, 2900, 2399}) // 2399 is its own
-	if got := Defaults().Buying().Copies(unread, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 2900 {
-		t.Errorf("a copy of no offer does not compete with the next price of any condition: %+v", got)
-	}
 	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
 		t.Errorf("bought %+v although Keepa reports no used offer", got)
+	}
+}
+
+func TestACopyOfNoOfferCompetesWithEveryPriceByConditionButItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		used         int
+		basis        ShippingBasis
+		conditions   keepa.Values // like new, very good, good, acceptable
+		landed, next int64        // next 0: nothing competes
+	}{
+		"its own has the assumed shipping":          {2000, ExcludesShipping, keepa.Values{9404, -1, 2900, 2399}, 2399, 2900},
+		"others stand below its own":                {2000, ExcludesShipping, keepa.Values{2394, 2394, 2399, 8183}, 2399, 2394},
+		"another has its price":                     {2000, ExcludesShipping, keepa.Values{2399, 8183, 2399, -1}, 2399, 2399},
+		"its own ships free":                        {2000, ExcludesShipping, keepa.Values{9404, -1, 2900, 2000}, 2399, 2900},
+		"its own has a cent less of shipping":       {2000, ExcludesShipping, keepa.Values{-1, 2398, -1, 4537}, 2399, 4537},
+		"its own has more shipping than assumed":    {2495, ExcludesShipping, keepa.Values{2938, -1, -1, -1}, 2938, 0},
+		"another has more shipping than assumed":    {2495, ExcludesShipping, keepa.Values{2938, -1, 2938, -1}, 2938, 2938},
+		"nobody asks for 8 cents of shipping":       {2972, ExcludesShipping, keepa.Values{13634, 19200, 6447, 2980}, 3371, 2980},
+		"another stands below the used price":       {3600, ExcludesShipping, keepa.Values{18106, 1998, -1, -1}, 3999, 1998},
+		"no condition has a price":                  {2000, ExcludesShipping, keepa.Values{-1, -2, 0, -1}, 2399, 0},
+		"the used price includes shipping":          {2399, IncludesShipping, keepa.Values{2399, 2900, -1, -1}, 2399, 2900},
+		"whether it includes shipping is unknown":   {2399, ShippingUnknown, keepa.Values{2399, 2900, -1, -1}, 2798, 2900},
+		"beyond 32 bits is no price of a condition": {2000, ExcludesShipping, keepa.Values{2147483647, 2399, -1, -1}, 2399, 0},
+	} {
+		p := offered(c.used)
+		p.Stats.Current = slices.Concat(p.Stats.Current, make(keepa.Values, 20))
+		copy(p.Stats.Current[keepa.UsedLikeNew:], c.conditions)
+		got := Defaults().Buying().Copies(p, c.basis, now)
+		if len(got) != 1 || got[0].LandedCents != c.landed || orZero(got[0].NextBestCents) != c.next || got[0].PriceCents+got[0].ShippingCents != c.landed {
+			t.Errorf("%s: got %+v, want %d beside %d", name, got, c.landed, c.next)
+		}
 	}
 }
 

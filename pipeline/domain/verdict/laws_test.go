@@ -71,6 +71,19 @@ func drawSelling(t *rapid.T, level int) (used, ranks, counts string) {
 	return join(u), join(r), join(c)
 }
 
+// drawConditions draws the lowest landed price of each used condition.
+func drawConditions(t *rapid.T, used int) string {
+	s := ""
+	for range 4 {
+		price := -1
+		if rapid.Bool().Draw(t, "in this condition") {
+			price = max(used, 1) + rapid.SampledFrom([]int{-300, 0, 8, 398, 399, 443, 3000, 6000}).Draw(t, "above used")
+		}
+		s += "," + strconv.Itoa(price)
+	}
+	return s
+}
+
 func drawProduct(t *rapid.T) drawn {
 	maybe := func(name string, low, high int) int {
 		if rapid.IntRange(0, 9).Draw(t, name+" absent") == 9 {
@@ -82,7 +95,8 @@ func drawProduct(t *rapid.T) drawn {
 	if rapid.IntRange(0, 3).Draw(t, "amazon sells") == 3 {
 		d.amazon = maybe("amazon", 2500, 20000)
 	}
-	current := fmt.Sprintf("[%d,%d,%d,%d]", d.amazon, maybe("new", 2500, 20000), d.used, maybe("rank", 1000, 3_000_000))
+	current := fmt.Sprintf("[%d,%d,%d,%d,-1,-1,-1,-1,-1,-1,-1,-1,%d,-1,-1,-1,-1,-1,-1%s]", d.amazon, maybe("new", 2500, 20000), d.used, maybe("rank", 1000, 3_000_000),
+		rapid.SampledFrom([]int{-2, 1, 2, 4}).Draw(t, "used copies"), drawConditions(t, d.used))
 	average := fmt.Sprintf("[%d,1,%d]", maybe("amazon average", 3000, 20000), maybe("used average", 500, 20000))
 	used, ranks, counts := drawSeries(t, "used history", 1500, 20000), drawSeries(t, "ranks", 1000, 3_000_000), drawSeries(t, "used count", 0, 9)
 	if rapid.IntRange(0, 3).Draw(t, "sells") > 0 {
@@ -209,8 +223,10 @@ func checkBounds(t rapid.TB, j *Judge, row keepa.DealRow, p keepa.Product) {
 func cheaperBy(p keepa.Product, cut int) keepa.Product {
 	stats := *p.Stats
 	stats.Current = slices.Clone(stats.Current)
-	if n, ok := stats.Current.Price(keepa.Used); ok {
-		stats.Current[keepa.Used] = int(n) - cut
+	for _, kind := range []keepa.PriceType{keepa.Used, keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable} {
+		if n, ok := stats.Current.Price(kind); ok {
+			stats.Current[kind] = max(1, int(n)-cut)
+		}
 	}
 	p.Stats = &stats
 	p.Offers = slices.Clone(p.Offers)
