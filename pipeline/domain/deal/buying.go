@@ -76,7 +76,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Cop
 		}
 	}
 	if forSale && len(copies) == 0 {
-		return []Copy{u.unmatched(p, base, f, u.cheapest(offers, func(int, keepa.Offer) bool { return true }))}
+		return []Copy{u.unmatched(p, base, f, offers)}
 	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.LandedCents, b.LandedCents) })
 	return copies
@@ -93,31 +93,58 @@ func (c Copy) atLeast(base int64, f ShippingBasis) bool {
 // usedConditions are the price types with the lowest landed price of each used condition.
 var usedConditions = []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable}
 
-// unmatched returns the copy at Keepa's used price, of an unknown offer. Every live offer competes with it, and so does
-// every lowest price by condition except the copy's own. If its own is higher than assumed, that is what the copy costs.
-func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, next *int64) Copy {
-	c := Copy{PriceCents: base, LandedCents: base, NextBestCents: next}
+// unmatched returns the copy at Keepa's used price, of an unknown offer. Every live offer and every lowest price by
+// condition competes with it, except the copy's own. What is known of its own shipping, it costs at least.
+func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, offers []keepa.Offer) Copy {
+	c := Copy{PriceCents: base}
 	if f != IncludesShipping {
 		c.ShippingCents = u.s.ShippingCents
-		c.LandedCents += c.ShippingCents
 	}
-	if p.Stats == nil {
-		return c
+	c.LandedCents = base + c.ShippingCents
+	var current keepa.Values
+	if p.Stats != nil {
+		current = p.Stats.Current
 	}
-	current := p.Stats.Current
-	own := u.ownCondition(current, c)
+	own, ownCondition := u.repriced(p, offers), noCondition
+	if own >= 0 {
+		o := offers[own]
+		if o.Shipping != nil && f != IncludesShipping {
+			c.LandedCents = max(c.LandedCents, base+int64(*o.Shipping))
+		}
+		t := usedConditions[o.Condition-keepa.ConditionLikeNew]
+		if cents, ok := current.Price(t); ok && cents >= u.landed(o).LandedCents {
+			ownCondition = t
+		}
+	} else if ownCondition = u.ownCondition(current, c); ownCondition != noCondition {
+		cents, _ := current.Price(ownCondition)
+		c.LandedCents = max(c.LandedCents, cents)
+	}
+	c.ShippingCents = c.LandedCents - base
+	c.NextBestCents = u.cheapest(offers, func(i int, _ keepa.Offer) bool { return i != own })
 	for _, t := range usedConditions {
 		cents, ok := current.Price(t)
-		switch {
-		case !ok:
-		case t == own:
-			c.LandedCents = max(c.LandedCents, cents)
-			c.ShippingCents = c.LandedCents - base
-		case c.NextBestCents == nil || cents < *c.NextBestCents:
+		if ok && t != ownCondition && (c.NextBestCents == nil || cents < *c.NextBestCents) {
 			c.NextBestCents = &cents
 		}
 	}
 	return c
+}
+
+// repriced returns the index of the offer that has the used price at other times: the cheapest that can be bought. It is
+// -1 without one, and where Keepa counts more used copies than these: the copy at the used price is then not among them.
+func (u UsedCopy) repriced(p *keepa.Product, offers []keepa.Offer) int {
+	if p.Stats != nil {
+		if counted := count(p.Stats.Current, keepa.CountUsed); counted != nil && *counted > int64(len(offers)) {
+			return -1
+		}
+	}
+	own, lowest := -1, int64(math.MaxInt64)
+	for i, o := range offers {
+		if landed := u.landed(o).LandedCents; buyable(o) && landed < lowest {
+			own, lowest = i, landed
+		}
+	}
+	return own
 }
 
 // noCondition is a price type that no condition has.

@@ -52,8 +52,8 @@ func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
 		}
 	}
 	under := offered(2000, keepa.Offer{Price: ptr(500), Shipping: ptr(0)}, keepa.Offer{Price: ptr(700), Shipping: ptr(0), Condition: keepa.ConditionAcceptable})
-	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 500 {
-		t.Errorf("a copy of no offer does not compete with the offers that there are: %+v", got)
+	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 700 {
+		t.Errorf("a copy of no offer does not compete with the offers beside it: %+v", got)
 	}
 	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
 		t.Errorf("bought %+v although Keepa reports no used offer", got)
@@ -86,6 +86,38 @@ func TestACopyOfNoOfferCompetesWithEveryPriceByConditionButItsOwn(t *testing.T) 
 		p.Stats.Current = slices.Concat(p.Stats.Current, make(keepa.Values, 20))
 		copy(p.Stats.Current[keepa.UsedLikeNew:], c.conditions)
 		got := Defaults().Buying().Copies(p, c.basis, now)
+		if len(got) != 1 || got[0].LandedCents != c.landed || orZero(got[0].NextBestCents) != c.next || got[0].PriceCents+got[0].ShippingCents != c.landed {
+			t.Errorf("%s: got %+v, want %d beside %d", name, got, c.landed, c.next)
+		}
+	}
+}
+
+func TestACopyThatWasRepricedDoesNotCompeteWithItself(t *testing.T) {
+	t.Parallel()
+	own := keepa.Offer{Price: ptr(2300), Shipping: ptr(0)}
+	other := keepa.Offer{Price: ptr(2350), Shipping: ptr(399), Condition: keepa.ConditionAcceptable}
+	dear := own
+	dear.Shipping = ptr(800)
+	exclusive := keepa.Offer{Price: ptr(2100), Shipping: ptr(0), PrimeExclusive: true}
+	for name, c := range map[string]struct {
+		offers       []keepa.Offer
+		counted      int // used copies, as Keepa counts them; -2 unknown
+		good         int // lowest landed price of that condition; -1 none
+		landed, next int64
+	}{
+		"alone":                             {[]keepa.Offer{own}, 1, 2300, 2799, 0},
+		"alone, and nothing is counted":     {[]keepa.Offer{own}, -2, -1, 2799, 0},
+		"its condition has the used price":  {[]keepa.Offer{own}, 1, 2400, 2799, 0},
+		"its shipping is more than assumed": {[]keepa.Offer{dear}, 1, 3100, 3200, 0},
+		"beside another":                    {[]keepa.Offer{other, own}, 2, 2300, 2799, 2749},
+		"beside one that only some can buy": {[]keepa.Offer{exclusive, own}, 2, 2300, 2799, 2100},
+		"Keepa counts a copy beside it":     {[]keepa.Offer{own}, 2, 2300, 2799, 2300},
+		"its condition has a cheaper copy":  {[]keepa.Offer{own}, 1, 2250, 2799, 2250},
+	} {
+		p := offered(2400, c.offers...)
+		p.Stats.Current = slices.Concat(p.Stats.Current, slices.Repeat(keepa.Values{-2}, 20))
+		p.Stats.Current[keepa.CountUsed], p.Stats.Current[keepa.UsedGood] = c.counted, c.good
+		got := Defaults().Buying().Copies(p, ExcludesShipping, now)
 		if len(got) != 1 || got[0].LandedCents != c.landed || orZero(got[0].NextBestCents) != c.next || got[0].PriceCents+got[0].ShippingCents != c.landed {
 			t.Errorf("%s: got %+v, want %d beside %d", name, got, c.landed, c.next)
 		}

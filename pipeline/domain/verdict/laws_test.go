@@ -264,9 +264,9 @@ func checkMonotone(t rapid.TB, name string, j *Judge, p keepa.Product, cut int, 
 	return 0
 }
 
-// copyCheaperBy returns the product with the offer of one seller reduced by that
-// many cents; Keepa's used price follows if the offer is now the cheapest.
-func copyCheaperBy(p keepa.Product, seller string, cut int) keepa.Product {
+// copyCheaperBy returns the product with the offer of one seller reduced by that many
+// cents; if the used price follows, it is at most that of the offer.
+func copyCheaperBy(p keepa.Product, seller string, cut int, follows bool) keepa.Product {
 	stats := *p.Stats
 	stats.Current = slices.Clone(stats.Current)
 	p.Offers = slices.Clone(p.Offers)
@@ -276,7 +276,7 @@ func copyCheaperBy(p keepa.Product, seller string, cut int) keepa.Product {
 		}
 		lower := max(1, *o.Price-cut)
 		p.Offers[i].Price = &lower
-		if used, ok := stats.Current.Price(keepa.Used); ok && int64(lower) < used {
+		if used, ok := stats.Current.Price(keepa.Used); follows && ok && int64(lower) < used {
 			stats.Current[keepa.Used] = lower
 		}
 	}
@@ -294,7 +294,7 @@ func TestALowerPriceOfTheBoughtCopyAloneNeverTurnsADealIntoAReject(t *testing.T)
 			return
 		}
 		deals++
-		lower := copyCheaperBy(p, before.Deal.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"))
+		lower := copyCheaperBy(p, before.Deal.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"), true)
 		after := j.Commit(rowOf(lower), lower, nil, now)
 		if after.Outcome != pipeline.Accept || after.ProfitCents < before.ProfitCents {
 			t.Fatalf("the copy of %s is cheaper, and it is %s (%s), profit from %d to %d", before.Deal.SellerID, after.Outcome, after.Reason,
@@ -304,6 +304,42 @@ func TestALowerPriceOfTheBoughtCopyAloneNeverTurnsADealIntoAReject(t *testing.T)
 	if deals == 0 {
 		t.Error("no product was a deal: the law was not tested")
 	}
+}
+
+// A used price that lags behind its offer makes the offer one of nobody: the copy then counts as the worst one, with
+// default shipping. Where that is what it is, and where no other copy can be bought, nothing else changes.
+func TestALowerPriceOfTheOnlyCopyNeverTurnsADealIntoARejectWhereTheUsedPriceLags(t *testing.T) {
+	t.Parallel()
+	j, deals := defaultJudge(t), 0
+	many(t, func(t *rapid.T) {
+		p := decodeDrawn(t, drawProduct(t).body)
+		if len(p.Offers) == 0 {
+			return
+		}
+		own := p.Offers[0]
+		own.Condition, own.Shipping, own.FBA, own.Shippable = keepa.ConditionAcceptable, nil, nil, nil
+		own.Preorder, own.PrimeExclusive, own.MinOrderQuantity = false, false, 0
+		p.Offers, p.LiveOffersOrder = []keepa.Offer{own}, []int{0}
+		for i, kind := range []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable, keepa.CountUsed} {
+			if at := int(kind); at < len(p.Stats.Current) {
+				p.Stats.Current[at] = []int{-1, -1, -1, p.Stats.Current[keepa.Used] + 399, 1}[i]
+			}
+		}
+		before := j.Commit(rowOf(p), p, nil, now)
+		if before.Outcome != pipeline.Accept {
+			return
+		}
+		deals++
+		lower := copyCheaperBy(p, own.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"), false)
+		after := j.Commit(rowOf(lower), lower, nil, now)
+		if after.Outcome != pipeline.Accept || after.ProfitCents < before.ProfitCents {
+			t.Fatalf("the only copy is cheaper, and it is %s (%s), profit from %d to %d", after.Outcome, after.Reason, before.ProfitCents, after.ProfitCents)
+		}
+	})
+	if deals == 0 {
+		t.Error("no product was a deal: the law was not tested")
+	}
+	t.Logf("%d deals", deals)
 }
 
 // withThumbs returns the judge with every heuristic rule switched on.
