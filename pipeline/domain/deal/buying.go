@@ -44,7 +44,7 @@ func (UsedCopy) offered(p *keepa.Product, now time.Time) []keepa.Offer {
 
 // buyable reports whether any buyer can buy a single copy from an offer.
 func buyable(o keepa.Offer) bool {
-	return (o.Shippable == nil || *o.Shippable) && !o.Preorder && !o.PrimeExclusive && o.MinOrderQuantity <= 1
+	return (o.Shippable == nil || *o.Shippable) && !o.Preorder && !o.PrimeExclusive && !o.Scam && o.MinOrderQuantity <= 1
 }
 
 // Copies returns the copies that can be bought, the cheapest landed one first; empty without any.
@@ -188,11 +188,11 @@ func (u UsedCopy) nextBest(offers []keepa.Offer, bought int) *int64 {
 	return u.cheapest(offers, func(i int, o keepa.Offer) bool { return i != bought && o.Condition <= offers[bought].Condition })
 }
 
-// cheapest returns the lowest landed price of the offers that count and can be shipped; nil without one.
+// cheapest returns the lowest landed price of the honest offers that count and can be shipped; nil without one.
 func (u UsedCopy) cheapest(offers []keepa.Offer, counts func(int, keepa.Offer) bool) *int64 {
 	var best *int64
 	for i, o := range offers {
-		if !counts(i, o) || o.Shippable != nil && !*o.Shippable || o.Preorder {
+		if !counts(i, o) || o.Shippable != nil && !*o.Shippable || o.Preorder || o.Scam {
 			continue
 		}
 		if landed := u.landed(o).LandedCents; best == nil || landed < *best {

@@ -131,6 +131,7 @@ func TestAnOfferThatCannotBeBoughtHasNoCopyAndNoPrice(t *testing.T) {
 		"not shippable":   {Shippable: ptr(false)},
 		"a pre-order":     {Preorder: true},
 		"Prime-exclusive": {PrimeExclusive: true},
+		"a scam":          {Scam: true},
 		"two at least":    {MinOrderQuantity: 2},
 	} {
 		o.Price, o.Shipping = ptr(2000), ptr(0)
@@ -149,7 +150,8 @@ func TestTheNextBestOfferIsTheCheapestOtherInThisConditionOrABetterOne(t *testin
 		keepa.Offer{Price: ptr(2000), Shipping: ptr(100), Condition: keepa.ConditionGood},
 		keepa.Offer{Price: ptr(2050), Shipping: ptr(100), Condition: keepa.ConditionAcceptable},
 		keepa.Offer{Price: ptr(2900), Shipping: ptr(100), Condition: keepa.ConditionLikeNew},
-		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Shippable: ptr(false)})
+		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Shippable: ptr(false)},
+		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Scam: true})
 	want := map[int64]int64{2100: 3000, 2150: 2100, 3000: 0} // by landed price; 0: none
 	copies := Defaults().Buying().Copies(p, ExcludesShipping, now)
 	if len(copies) != len(want) {

@@ -121,7 +121,7 @@ func drawProduct(t *rapid.T) drawn {
 		if i == 0 {
 			price = max(d.used, 1)
 		}
-		odd := rapid.SampledFrom([]string{"", "", "", "", `"isShippable":false,`, `"isPreorder":true,`, `"isPrimeExcl":true,`, `"minOrderQty":2,`}).Draw(t, "odd")
+		odd := rapid.SampledFrom([]string{"", "", "", "", `"isShippable":false,`, `"isPreorder":true,`, `"isPrimeExcl":true,`, `"isScam":true,`, `"minOrderQty":2,`}).Draw(t, "odd")
 		offers = append(offers, fmt.Sprintf(`{%s"sellerId":"S%d","condition":%d,"lastSeen":%d,"isFBA":%v,"offerCSV":[%d,%d,%d]}`, odd,
 			i, rapid.IntRange(1, 6).Draw(t, "condition"), keepa.FromTime(now)-60, rapid.Bool().Draw(t, "fba"),
 			keepa.FromTime(now)-900, price, rapid.SampledFrom([]int{-1, 0, 399, 3000}).Draw(t, "shipping")))
