@@ -130,8 +130,8 @@ func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, offer
 	return c
 }
 
-// repriced returns the index of the offer that has the used price at other times: the cheapest that can be bought. It is
-// -1 without one, and where Keepa counts more used copies than these: the copy at the used price is then not among them.
+// repriced returns the index of the offer that had the used price before or has it by now: the cheapest that can be
+// bought. It is -1 without one, and if Keepa counts more used copies than offers: the copy may then be another.
 func (u UsedCopy) repriced(p *keepa.Product, offers []keepa.Offer) int {
 	if p.Stats != nil {
 		if counted := count(p.Stats.Current, keepa.CountUsed); counted != nil && *counted > int64(len(offers)) {
@@ -152,7 +152,7 @@ const noCondition keepa.PriceType = -1
 
 // ownCondition returns which lowest price by condition is the copy's own: the one that equals its assumed landed price,
 // else the lowest, if it is the used price with free or plausible shipping. Any other lowest price is of another copy:
-// below the used price it lacks what makes that the lowest, and nobody asks for a few cents of shipping.
+// one below the used price cannot have that price, and nobody asks for a few cents of shipping.
 func (u UsedCopy) ownCondition(current keepa.Values, c Copy) keepa.PriceType {
 	own, lowest := noCondition, int64(math.MaxInt64)
 	for _, t := range usedConditions {

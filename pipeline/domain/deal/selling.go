@@ -45,7 +45,7 @@ func (u UsedFBA) AssumedFees(root int64) Fees {
 }
 
 // FeesOf returns a product's own fees, with defaults for what Keepa does not know (absent, zero or implausible) and
-// raised to the least that Amazon takes. A closing fee that Keepa does not give is the category's; of media it is never 0.
+// raised to the least that Amazon takes. A closing fee that Keepa does not give, or as 0 for media, is the category's.
 func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 	f := u.AssumedFees(root)
 	if p.ReferralFeePercent > 0 && p.ReferralFeePercent < 100 {
