@@ -44,7 +44,7 @@ func (UsedCopy) offered(p *keepa.Product, now time.Time) []keepa.Offer {
 
 // buyable reports whether any buyer can buy a single copy from an offer.
 func buyable(o keepa.Offer) bool {
-	return (o.Shippable == nil || *o.Shippable) && !o.Preorder && !o.PrimeExclusive && o.MinOrderQuantity <= 1
+	return (o.Shippable == nil || *o.Shippable) && !o.Preorder && !o.PrimeExclusive && !o.Scam && o.MinOrderQuantity <= 1
 }
 
 // Copies returns the copies that can be bought, the cheapest landed one first; empty without any.
@@ -52,8 +52,8 @@ func buyable(o keepa.Offer) bool {
 // Keepa's current used price is the lowest that can be bought: an offer below it is not (or no longer) available to
 // every buyer, so it is not bought; buyers of ours may still find it, so it competes. Shipping that the seller does not
 // state is free when Amazon ships, else the default. If no live used offer has the used price, that price counts with
-// default shipping, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there are
-// only offers that cannot be bought, the used price is theirs and does not count.
+// default shipping or more, unmatched: in the worst condition, beside whatever else Keepa knows to be on sale. If there
+// are only offers that cannot be bought, the used price is theirs and does not count.
 func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Copy {
 	base, known := usedPrice(p)
 	if !known {
@@ -76,7 +76,7 @@ func (u UsedCopy) Copies(p *keepa.Product, f ShippingBasis, now time.Time) []Cop
 		}
 	}
 	if forSale && len(copies) == 0 {
-		return []Copy{u.unmatched(p, base, f, u.cheapest(offers, func(int, keepa.Offer) bool { return true }))}
+		return []Copy{u.unmatched(p, base, f, offers)}
 	}
 	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.LandedCents, b.LandedCents) })
 	return copies
@@ -93,24 +93,81 @@ func (c Copy) atLeast(base int64, f ShippingBasis) bool {
 // usedConditions are the price types with the lowest landed price of each used condition.
 var usedConditions = []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable}
 
-// unmatched returns the copy at Keepa's used price, of an unknown offer. What competes is the cheapest of the live
-// offers or, of the lowest prices by condition, the one next above the copy's own, which is among them.
-func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, next *int64) Copy {
-	c := Copy{PriceCents: base, LandedCents: base, NextBestCents: next}
+// unmatched returns the copy at Keepa's used price, of an unknown offer. Every live offer and every lowest price by
+// condition competes with it, except the copy's own. What is known of its own shipping, it costs at least.
+func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, offers []keepa.Offer) Copy {
+	c := Copy{PriceCents: base}
 	if f != IncludesShipping {
 		c.ShippingCents = u.s.ShippingCents
-		c.LandedCents += c.ShippingCents
 	}
-	if p.Stats == nil {
-		return c
+	c.LandedCents = base + c.ShippingCents
+	var current keepa.Values
+	if p.Stats != nil {
+		current = p.Stats.Current
 	}
+	own, ownCondition := u.repriced(p, offers), noCondition
+	if own >= 0 {
+		o := offers[own]
+		if o.Shipping != nil && f != IncludesShipping {
+			c.LandedCents = max(c.LandedCents, base+int64(*o.Shipping))
+		}
+		t := usedConditions[o.Condition-keepa.ConditionLikeNew]
+		if cents, ok := current.Price(t); ok && cents >= u.landed(o).LandedCents {
+			ownCondition = t
+		}
+	} else if ownCondition = u.ownCondition(current, c); ownCondition != noCondition {
+		cents, _ := current.Price(ownCondition)
+		c.LandedCents = max(c.LandedCents, cents)
+	}
+	c.ShippingCents = c.LandedCents - base
+	c.NextBestCents = u.cheapest(offers, func(i int, _ keepa.Offer) bool { return i != own })
 	for _, t := range usedConditions {
-		cents, ok := p.Stats.Current.Price(t)
-		if ok && cents > c.LandedCents && (c.NextBestCents == nil || cents < *c.NextBestCents) {
+		cents, ok := current.Price(t)
+		if ok && t != ownCondition && (c.NextBestCents == nil || cents < *c.NextBestCents) {
 			c.NextBestCents = &cents
 		}
 	}
 	return c
+}
+
+// repriced returns the index of the offer that had the used price before or has it by now: the cheapest that can be
+// bought. It is -1 without one, and if Keepa counts more used copies than offers: the copy may then be another.
+func (u UsedCopy) repriced(p *keepa.Product, offers []keepa.Offer) int {
+	if p.Stats != nil {
+		if counted := count(p.Stats.Current, keepa.CountUsed); counted != nil && *counted > int64(len(offers)) {
+			return -1
+		}
+	}
+	own, lowest := -1, int64(math.MaxInt64)
+	for i, o := range offers {
+		if landed := u.landed(o).LandedCents; buyable(o) && landed < lowest {
+			own, lowest = i, landed
+		}
+	}
+	return own
+}
+
+// noCondition is a price type that no condition has.
+const noCondition keepa.PriceType = -1
+
+// ownCondition returns which lowest price by condition is the copy's own: the one that equals its assumed landed price,
+// else the lowest, if it is the used price with free or plausible shipping. Any other lowest price is of another copy:
+// one below the used price cannot have that price, and nobody asks for a few cents of shipping.
+func (u UsedCopy) ownCondition(current keepa.Values, c Copy) keepa.PriceType {
+	own, lowest := noCondition, int64(math.MaxInt64)
+	for _, t := range usedConditions {
+		cents, ok := current.Price(t)
+		if ok && cents == c.LandedCents {
+			return t
+		}
+		if ok && cents < lowest {
+			own, lowest = t, cents
+		}
+	}
+	if shipping := lowest - c.PriceCents; shipping != 0 && shipping < u.s.ShippingCents/2 {
+		return noCondition
+	}
+	return own
 }
 
 // landed returns an offer with its landed price.
@@ -131,11 +188,11 @@ func (u UsedCopy) nextBest(offers []keepa.Offer, bought int) *int64 {
 	return u.cheapest(offers, func(i int, o keepa.Offer) bool { return i != bought && o.Condition <= offers[bought].Condition })
 }
 
-// cheapest returns the lowest landed price of the offers that count and can be shipped; nil without one.
+// cheapest returns the lowest landed price of the honest offers that count and can be shipped; nil without one.
 func (u UsedCopy) cheapest(offers []keepa.Offer, counts func(int, keepa.Offer) bool) *int64 {
 	var best *int64
 	for i, o := range offers {
-		if !counts(i, o) || o.Shippable != nil && !*o.Shippable || o.Preorder {
+		if !counts(i, o) || o.Shippable != nil && !*o.Shippable || o.Preorder || o.Scam {
 			continue
 		}
 		if landed := u.landed(o).LandedCents; best == nil || landed < *best {

@@ -52,17 +52,75 @@ func TestTheCheapestLandedCopyComesFirst(t *testing.T) {
 		}
 	}
 	under := offered(2000, keepa.Offer{Price: ptr(500), Shipping: ptr(0)}, keepa.Offer{Price: ptr(700), Shipping: ptr(0), Condition: keepa.ConditionAcceptable})
-	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 500 {
-		t.Errorf("a copy of no offer does not compete with the offers that there are: %+v", got)
-	}
-	unread := offered(2000)
-	unread.Stats.Current = slices.Concat(unread.Stats.Current, make(keepa.Values, 20))
-	copy(unread.Stats.Current[keepa.UsedLikeNew:], keepa.Values{9404, -1, 2900, 2399}) // 2399 is its own
-	if got := Defaults().Buying().Copies(unread, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 2900 {
-		t.Errorf("a copy of no offer does not compete with the next price of any condition: %+v", got)
+	if got := Defaults().Buying().Copies(under, ExcludesShipping, now); len(got) != 1 || orZero(got[0].NextBestCents) != 700 {
+		t.Errorf("a copy of no offer does not compete with the offers beside it: %+v", got)
 	}
 	if got := Defaults().Buying().Copies(offered(-1, keepa.Offer{Price: ptr(900), Shipping: ptr(0)}), ExcludesShipping, now); got != nil {
 		t.Errorf("bought %+v although Keepa reports no used offer", got)
+	}
+}
+
+func TestACopyOfNoOfferCompetesWithEveryPriceByConditionButItsOwn(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		used         int
+		basis        ShippingBasis
+		conditions   keepa.Values // like new, very good, good, acceptable
+		landed, next int64        // next 0: nothing competes
+	}{
+		"its own has the assumed shipping":          {2000, ExcludesShipping, keepa.Values{9404, -1, 2900, 2399}, 2399, 2900},
+		"others stand below its own":                {2000, ExcludesShipping, keepa.Values{2394, 2394, 2399, 8183}, 2399, 2394},
+		"another has its price":                     {2000, ExcludesShipping, keepa.Values{2399, 8183, 2399, -1}, 2399, 2399},
+		"its own ships free":                        {2000, ExcludesShipping, keepa.Values{9404, -1, 2900, 2000}, 2399, 2900},
+		"its own has a cent less of shipping":       {2000, ExcludesShipping, keepa.Values{-1, 2398, -1, 4537}, 2399, 4537},
+		"its own has more shipping than assumed":    {2495, ExcludesShipping, keepa.Values{2938, -1, -1, -1}, 2938, 0},
+		"another has more shipping than assumed":    {2495, ExcludesShipping, keepa.Values{2938, -1, 2938, -1}, 2938, 2938},
+		"nobody asks for 8 cents of shipping":       {2972, ExcludesShipping, keepa.Values{13634, 19200, 6447, 2980}, 3371, 2980},
+		"another stands below the used price":       {3600, ExcludesShipping, keepa.Values{18106, 1998, -1, -1}, 3999, 1998},
+		"no condition has a price":                  {2000, ExcludesShipping, keepa.Values{-1, -2, 0, -1}, 2399, 0},
+		"the used price includes shipping":          {2399, IncludesShipping, keepa.Values{2399, 2900, -1, -1}, 2399, 2900},
+		"whether it includes shipping is unknown":   {2399, ShippingUnknown, keepa.Values{2399, 2900, -1, -1}, 2798, 2900},
+		"beyond 32 bits is no price of a condition": {2000, ExcludesShipping, keepa.Values{2147483647, 2399, -1, -1}, 2399, 0},
+	} {
+		p := offered(c.used)
+		p.Stats.Current = slices.Concat(p.Stats.Current, make(keepa.Values, 20))
+		copy(p.Stats.Current[keepa.UsedLikeNew:], c.conditions)
+		got := Defaults().Buying().Copies(p, c.basis, now)
+		if len(got) != 1 || got[0].LandedCents != c.landed || orZero(got[0].NextBestCents) != c.next || got[0].PriceCents+got[0].ShippingCents != c.landed {
+			t.Errorf("%s: got %+v, want %d beside %d", name, got, c.landed, c.next)
+		}
+	}
+}
+
+func TestACopyThatWasRepricedDoesNotCompeteWithItself(t *testing.T) {
+	t.Parallel()
+	own := keepa.Offer{Price: ptr(2300), Shipping: ptr(0)}
+	other := keepa.Offer{Price: ptr(2350), Shipping: ptr(399), Condition: keepa.ConditionAcceptable}
+	dear := own
+	dear.Shipping = ptr(800)
+	exclusive := keepa.Offer{Price: ptr(2100), Shipping: ptr(0), PrimeExclusive: true}
+	for name, c := range map[string]struct {
+		offers       []keepa.Offer
+		counted      int // used copies, as Keepa counts them; -2 unknown
+		good         int // lowest landed price of that condition; -1 none
+		landed, next int64
+	}{
+		"alone":                             {[]keepa.Offer{own}, 1, 2300, 2799, 0},
+		"alone, and nothing is counted":     {[]keepa.Offer{own}, -2, -1, 2799, 0},
+		"its condition has the used price":  {[]keepa.Offer{own}, 1, 2400, 2799, 0},
+		"its shipping is more than assumed": {[]keepa.Offer{dear}, 1, 3100, 3200, 0},
+		"beside another":                    {[]keepa.Offer{other, own}, 2, 2300, 2799, 2749},
+		"beside one that only some can buy": {[]keepa.Offer{exclusive, own}, 2, 2300, 2799, 2100},
+		"Keepa counts a copy beside it":     {[]keepa.Offer{own}, 2, 2300, 2799, 2300},
+		"its condition has a cheaper copy":  {[]keepa.Offer{own}, 1, 2250, 2799, 2250},
+	} {
+		p := offered(2400, c.offers...)
+		p.Stats.Current = slices.Concat(p.Stats.Current, slices.Repeat(keepa.Values{-2}, 20))
+		p.Stats.Current[keepa.CountUsed], p.Stats.Current[keepa.UsedGood] = c.counted, c.good
+		got := Defaults().Buying().Copies(p, ExcludesShipping, now)
+		if len(got) != 1 || got[0].LandedCents != c.landed || orZero(got[0].NextBestCents) != c.next || got[0].PriceCents+got[0].ShippingCents != c.landed {
+			t.Errorf("%s: got %+v, want %d beside %d", name, got, c.landed, c.next)
+		}
 	}
 }
 
@@ -73,6 +131,7 @@ func TestAnOfferThatCannotBeBoughtHasNoCopyAndNoPrice(t *testing.T) {
 		"not shippable":   {Shippable: ptr(false)},
 		"a pre-order":     {Preorder: true},
 		"Prime-exclusive": {PrimeExclusive: true},
+		"a scam":          {Scam: true},
 		"two at least":    {MinOrderQuantity: 2},
 	} {
 		o.Price, o.Shipping = ptr(2000), ptr(0)
@@ -91,7 +150,8 @@ func TestTheNextBestOfferIsTheCheapestOtherInThisConditionOrABetterOne(t *testin
 		keepa.Offer{Price: ptr(2000), Shipping: ptr(100), Condition: keepa.ConditionGood},
 		keepa.Offer{Price: ptr(2050), Shipping: ptr(100), Condition: keepa.ConditionAcceptable},
 		keepa.Offer{Price: ptr(2900), Shipping: ptr(100), Condition: keepa.ConditionLikeNew},
-		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Shippable: ptr(false)})
+		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Shippable: ptr(false)},
+		keepa.Offer{Price: ptr(2100), Shipping: ptr(0), Condition: keepa.ConditionGood, Scam: true})
 	want := map[int64]int64{2100: 3000, 2150: 2100, 3000: 0} // by landed price; 0: none
 	copies := Defaults().Buying().Copies(p, ExcludesShipping, now)
 	if len(copies) != len(want) {

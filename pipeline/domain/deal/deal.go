@@ -10,7 +10,7 @@ import (
 
 // Extraction is the version of how numbers are derived from Keepa's answers. Raise it when a number of the
 // same name changes for the same answer: inputs and deals of another extraction are then no longer used.
-const Extraction = 4
+const Extraction = 5
 
 // Deal is an accepted deal: the row the user came for. Money is in the smallest unit of the marketplace's
 // currency; what is unknown is left out. The names are the same here, on the wire and in ClickHouse.

@@ -55,6 +55,7 @@
 // # Limits
 //
 // Sales are inferred. What is asked is taken for what is paid; there are no returns, no storage fees, no
-// repricing, and no effect of our own offer on the price. `ratchet backtest` holds the estimate against stored
+// repricing, and no effect of our own offer on the price. What competes with a copy of no offer in its own condition is
+// unknown: Keepa's statistics have only the lowest price of each. `ratchet backtest` holds the estimate against stored
 // answers.
 package deal

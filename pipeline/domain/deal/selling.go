@@ -45,7 +45,7 @@ func (u UsedFBA) AssumedFees(root int64) Fees {
 }
 
 // FeesOf returns a product's own fees, with defaults for what Keepa does not know (absent, zero or implausible) and
-// raised to the least that Amazon takes. A closing fee that Keepa does not give is the category's.
+// raised to the least that Amazon takes. A closing fee that Keepa does not give, or as 0 for media, is the category's.
 func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 	f := u.AssumedFees(root)
 	if p.ReferralFeePercent > 0 && p.ReferralFeePercent < 100 {
@@ -54,8 +54,8 @@ func (u UsedFBA) FeesOf(p *keepa.Product, root int64) Fees {
 	if p.PickAndPackFee != nil && *p.PickAndPackFee > 0 {
 		f.FBACents, f.FBAAssumed = max(int64(*p.PickAndPackFee), u.s.LeastFBAFeeCents), false
 	}
-	if u.s.CountClosingFee && p.VariableClosingFee != nil {
-		f.ClosingCents, f.ClosingAssumed = int64(*p.VariableClosingFee), false
+	if fee := p.VariableClosingFee; u.s.CountClosingFee && fee != nil && (*fee > 0 || !u.media(root)) {
+		f.ClosingCents, f.ClosingAssumed = int64(*fee), false
 	}
 	return f
 }

@@ -62,7 +62,10 @@ func TestUnknownFeesAreDefaultsAndMarkedOneByOne(t *testing.T) {
 		"zero and negative":  {keepa.Product{PickAndPackFee: ptr(0), ReferralFeePercent: -1}, 0, Fees{1500, 550, 180, true, true, true}},
 		"implausible":        {keepa.Product{ReferralFeePercent: 1500}, 0, Fees{1500, 550, 180, true, true, true}},
 		"all known":          {keepa.Product{PickAndPackFee: ptr(315), ReferralFeePercent: 15.04, VariableClosingFee: ptr(150)}, 0, Fees{1504, 315, 150, false, false, false}},
-		"below Amazon's own": {keepa.Product{PickAndPackFee: ptr(1), ReferralFeePercent: 1, VariableClosingFee: ptr(0)}, 0, Fees{1400, 229, 0, false, false, false}},
+		"below Amazon's own": {keepa.Product{PickAndPackFee: ptr(1), ReferralFeePercent: 1, VariableClosingFee: ptr(0)}, toys, Fees{1400, 229, 0, false, false, false}},
+		"media closes at 0":  {keepa.Product{VariableClosingFee: ptr(0)}, 283155, Fees{1500, 550, 180, true, true, true}},
+		"music closes at 0":  {keepa.Product{VariableClosingFee: ptr(0)}, 5174, Fees{1500, 550, 180, true, true, true}},
+		"nobody knows what":  {keepa.Product{VariableClosingFee: ptr(0)}, 0, Fees{1500, 550, 180, true, true, true}},
 	} {
 		got := Defaults().Selling().FeesOf(&c.p, c.root)
 		if got != c.want || got.Assumed() != (got.FBAAssumed || got.ReferralAssumed || got.ClosingAssumed) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -222,6 +223,21 @@ func TestMissingValuesAreAbsent(t *testing.T) {
 	}
 	if row.Title.String() != "A & B 'c'" || row.Categories[0] != 9223372036854775807 || row.SalesRankDrops365 != nil {
 		t.Errorf("got %+v", row)
+	}
+}
+
+func TestAnAbsurdFeeIsAbsent(t *testing.T) {
+	t.Parallel()
+	for fee, known := range map[string]bool{
+		"1": true, "99999": true, `"550"`: true, "100000": false, "2147483647": false, "2147483648": false, "9223372036854775807": false, "-1": false, "null": false,
+	} {
+		p, err := DecodeProduct(fmt.Appendf(nil, `{"asin":"A","fbaFees":{"pickAndPackFee":%s},"variableClosingFee":%s}`, fee, fee))
+		if err != nil || (p.PickAndPackFee != nil) != known || (p.VariableClosingFee != nil) != known {
+			t.Errorf("%s: pick and pack %v, closing %v, %v", fee, p.PickAndPackFee, p.VariableClosingFee, err)
+		}
+	}
+	if p, err := DecodeProduct([]byte(`{"asin":"A","fbaFees":{"pickAndPackFee":0},"variableClosingFee":0}`)); err != nil || p.PickAndPackFee != nil || p.VariableClosingFee == nil {
+		t.Errorf("at 0: pick and pack %v, closing %v, %v", p.PickAndPackFee, p.VariableClosingFee, err)
 	}
 }
 

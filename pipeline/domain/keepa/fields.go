@@ -43,9 +43,21 @@ func (s *scanner) intoCount(p **int) error {
 	return err
 }
 
-// intoFee binds an amount of cents for which 0 means absent too.
+// mostFee is one more than the largest plausible fee: 1,000 dollars, or 100,000 yen.
+const mostFee = 100_000
+
+// intoFee binds an amount of cents; an implausible one is absent.
 func (s *scanner) intoFee(p **int) error {
 	err := s.intoCount(p)
+	if *p != nil && **p >= mostFee {
+		*p = nil
+	}
+	return err
+}
+
+// intoFeeAboveZero is intoFee for a fee that is never 0: 0 means absent too.
+func (s *scanner) intoFeeAboveZero(p **int) error {
+	err := s.intoFee(p)
 	if *p != nil && **p == 0 {
 		*p = nil
 	}

@@ -219,7 +219,9 @@ func FuzzSeller(f *testing.F) {
 			return
 		}
 		counts(t, s.Rating, s.Ratings)
-		sameWithStrange(t, body, s, DecodeSeller, func(s Seller) string { return fmt.Sprint(s.ID, s.Name, s.Rating == nil, s.Ratings == nil, s.HasFBA) })
+		sameWithStrange(t, body, s, DecodeSeller, func(s Seller) string {
+			return fmt.Sprint(s.ID, s.Name, s.Rating == nil, s.Ratings == nil, s.HasFBA, s.Scammer)
+		})
 	})
 }
 

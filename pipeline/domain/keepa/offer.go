@@ -76,7 +76,8 @@ type Offer struct {
 	Shippable *bool
 
 	Prime, Amazon, Warehouse, Preorder, PrimeExclusive bool
-	MinOrderQuantity                                   int // 0 unknown
+	Scam                                               bool // as Keepa marked it until February 2026
+	MinOrderQuantity                                   int  // 0 unknown
 
 	// Unread marks an offer whose required fields could not be read: it keeps its index and is never live.
 	Unread bool
@@ -194,6 +195,8 @@ func (s *scanner) shownOfferField(o *Offer, key []byte) error {
 		return s.intoTruth(&o.Shippable)
 	case "isPrimeExcl":
 		return s.intoBool(&o.PrimeExclusive)
+	case "isScam":
+		return s.intoBool(&o.Scam)
 	case "isPreorder":
 		return s.intoBool(&o.Preorder)
 	case "minOrderQty":

@@ -33,6 +33,24 @@ func TestTheCurrentPriceOfAnOfferIsReadOrUnknown(t *testing.T) {
 	}
 }
 
+func TestAScamIsReadWhereKeepaMarksItAndCostsTheAnswerNothing(t *testing.T) {
+	t.Parallel()
+	for value, want := range map[string]bool{`true`: true, `1`: true, `"true"`: true, `false`: false, `null`: false, `{"x":1}`: false, `"maybe"`: false} {
+		p, err := DecodeProduct(fmt.Appendf(nil, `{"asin":"A","offers":[{"isScam":%s,"lastSeen":7560000,"condition":4,"offerCSV":[7554000,2100,0]}],"liveOffersOrder":[0]}`, value))
+		live, _ := p.LiveOffers()
+		if err != nil || len(live) != 1 || live[0].Price == nil || live[0].Scam != want {
+			t.Errorf("an offer whose isScam is %s: %+v, %v", value, live, err)
+		}
+		s, err := DecodeSeller(fmt.Appendf(nil, `{"isScammer":%s,"currentRating":97}`, value))
+		if err != nil || s.Rating == nil || s.Scammer != want {
+			t.Errorf("a seller whose isScammer is %s: %+v, %v", value, s, err)
+		}
+	}
+	if s, err := DecodeSeller([]byte(`{}`)); err != nil || s.Scammer {
+		t.Errorf("a seller that nothing marks: %+v, %v", s, err)
+	}
+}
+
 func TestOffersAreLiveThatKeepaSawAtItsLastVisit(t *testing.T) {
 	t.Parallel()
 	const offers = `"offers":[{"condition":4,"offerCSV":[7000000,1000,0],"lastSeen":7100000},{"condition":4,"offerCSV":[7000000,2000,0],"lastSeen":7560000},` +

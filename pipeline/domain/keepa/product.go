@@ -239,7 +239,7 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 	case "fbaFees":
 		return true, s.object(func(key []byte) error {
 			if string(key) == "pickAndPackFee" {
-				return s.tolerate("fbaFees.", key, func() error { return s.intoFee(&p.PickAndPackFee) })
+				return s.tolerate("fbaFees.", key, func() error { return s.intoFeeAboveZero(&p.PickAndPackFee) })
 			}
 			return s.skip()
 		})
@@ -254,7 +254,7 @@ func (s *scanner) feeField(p *Product, key []byte) (bool, error) {
 		}
 		return true, err
 	case "variableClosingFee":
-		return true, s.intoCount(&p.VariableClosingFee)
+		return true, s.intoFee(&p.VariableClosingFee)
 	case "productType":
 		return true, s.intoCount(&p.ProductType)
 	}

@@ -9,6 +9,7 @@ type Seller struct {
 	Rating  *int // percent of positive ratings, 0 to 100; nil unknown
 	Ratings *int // number of ratings; nil unknown
 	HasFBA  bool
+	Scammer bool // as Keepa marked it until February 2026
 
 	// Changed are fields of an unexpected type; they are absent.
 	Changed []*TypeError
@@ -45,6 +46,8 @@ func (s *scanner) sellerField(v *Seller, key []byte) error {
 		return s.intoCount(&v.Rating)
 	case "currentRatingCount":
 		return s.intoCount(&v.Ratings)
+	case "isScammer":
+		return s.intoBool(&v.Scammer)
 	case "hasFBA":
 		return s.intoBool(&v.HasFBA)
 	}

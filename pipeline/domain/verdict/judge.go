@@ -140,11 +140,12 @@ func (j *Judge) best(views []deal.View) (Finding, deal.View) {
 	return best, of
 }
 
-// copies returns the views of the copies that can be bought, the
-// cheapest first; one view without a copy if there are none.
+// copies returns the views of the copies that can be bought, the cheapest first; one
+// view without a copy if there are none. Nothing is bought from a scammer.
 func (j *Judge) copies(row *keepa.DealRow, p *keepa.Product, sellers map[string]keepa.Seller, now time.Time) ([]deal.View, error) {
 	s := j.file.Settings
 	view, copies, err := s.OfOffersIn(j.memory(), s.OfRow(row, now), p, now)
+	copies = slices.DeleteFunc(copies, func(c deal.Copy) bool { return sellers[c.SellerID].Scammer })
 	if err != nil || len(copies) == 0 {
 		return []deal.View{view}, err
 	}

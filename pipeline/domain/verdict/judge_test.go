@@ -101,6 +101,33 @@ func TestTheRatingOfItsSellerDecidesOnACopyAndOnADealThatIsHeld(t *testing.T) {
 	}
 }
 
+func TestNothingIsBoughtFromAScammer(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	row, p := aDeal(t)
+	at := p.LastUpdate.Time()
+	sellers := map[string]keepa.Seller{}
+	for range len(p.Offers) + 1 {
+		f := j.Commit(row, p, sellers, at)
+		if f.Deal == nil {
+			break
+		}
+		if sellers[f.Deal.SellerID].Scammer {
+			t.Fatalf("buys from %s", f.Deal.SellerID)
+		}
+		sellers[f.Deal.SellerID] = keepa.Seller{ID: f.Deal.SellerID, Rating: new(100), Ratings: new(1000), Scammer: true}
+	}
+	if len(sellers) == 0 {
+		t.Fatal("the product is not a deal")
+	}
+	for _, o := range p.Offers {
+		sellers[o.SellerID] = keepa.Seller{ID: o.SellerID, Scammer: true}
+	}
+	if f := j.Commit(row, p, sellers, at); f.Outcome != pipeline.Reject || f.Reason != "no_offer" {
+		t.Errorf("where only scammers sell: %s, %s", f.Outcome, f.Reason)
+	}
+}
+
 func TestAHistoryOfAnotherTypeFailsAndIsNotARejection(t *testing.T) {
 	t.Parallel()
 	j := defaultJudge(t)

@@ -71,6 +71,19 @@ func drawSelling(t *rapid.T, level int) (used, ranks, counts string) {
 	return join(u), join(r), join(c)
 }
 
+// drawConditions draws the lowest landed price of each used condition.
+func drawConditions(t *rapid.T, used int) string {
+	s := ""
+	for range 4 {
+		price := -1
+		if rapid.Bool().Draw(t, "in this condition") {
+			price = max(used, 1) + rapid.SampledFrom([]int{-300, 0, 8, 398, 399, 443, 3000, 6000}).Draw(t, "above used")
+		}
+		s += "," + strconv.Itoa(price)
+	}
+	return s
+}
+
 func drawProduct(t *rapid.T) drawn {
 	maybe := func(name string, low, high int) int {
 		if rapid.IntRange(0, 9).Draw(t, name+" absent") == 9 {
@@ -82,7 +95,8 @@ func drawProduct(t *rapid.T) drawn {
 	if rapid.IntRange(0, 3).Draw(t, "amazon sells") == 3 {
 		d.amazon = maybe("amazon", 2500, 20000)
 	}
-	current := fmt.Sprintf("[%d,%d,%d,%d]", d.amazon, maybe("new", 2500, 20000), d.used, maybe("rank", 1000, 3_000_000))
+	current := fmt.Sprintf("[%d,%d,%d,%d,-1,-1,-1,-1,-1,-1,-1,-1,%d,-1,-1,-1,-1,-1,-1%s]", d.amazon, maybe("new", 2500, 20000), d.used, maybe("rank", 1000, 3_000_000),
+		rapid.SampledFrom([]int{-2, 1, 2, 4}).Draw(t, "used copies"), drawConditions(t, d.used))
 	average := fmt.Sprintf("[%d,1,%d]", maybe("amazon average", 3000, 20000), maybe("used average", 500, 20000))
 	used, ranks, counts := drawSeries(t, "used history", 1500, 20000), drawSeries(t, "ranks", 1000, 3_000_000), drawSeries(t, "used count", 0, 9)
 	if rapid.IntRange(0, 3).Draw(t, "sells") > 0 {
@@ -107,7 +121,7 @@ func drawProduct(t *rapid.T) drawn {
 		if i == 0 {
 			price = max(d.used, 1)
 		}
-		odd := rapid.SampledFrom([]string{"", "", "", "", `"isShippable":false,`, `"isPreorder":true,`, `"isPrimeExcl":true,`, `"minOrderQty":2,`}).Draw(t, "odd")
+		odd := rapid.SampledFrom([]string{"", "", "", "", `"isShippable":false,`, `"isPreorder":true,`, `"isPrimeExcl":true,`, `"isScam":true,`, `"minOrderQty":2,`}).Draw(t, "odd")
 		offers = append(offers, fmt.Sprintf(`{%s"sellerId":"S%d","condition":%d,"lastSeen":%d,"isFBA":%v,"offerCSV":[%d,%d,%d]}`, odd,
 			i, rapid.IntRange(1, 6).Draw(t, "condition"), keepa.FromTime(now)-60, rapid.Bool().Draw(t, "fba"),
 			keepa.FromTime(now)-900, price, rapid.SampledFrom([]int{-1, 0, 399, 3000}).Draw(t, "shipping")))
@@ -209,8 +223,10 @@ func checkBounds(t rapid.TB, j *Judge, row keepa.DealRow, p keepa.Product) {
 func cheaperBy(p keepa.Product, cut int) keepa.Product {
 	stats := *p.Stats
 	stats.Current = slices.Clone(stats.Current)
-	if n, ok := stats.Current.Price(keepa.Used); ok {
-		stats.Current[keepa.Used] = int(n) - cut
+	for _, kind := range []keepa.PriceType{keepa.Used, keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable} {
+		if n, ok := stats.Current.Price(kind); ok {
+			stats.Current[kind] = max(1, int(n)-cut)
+		}
 	}
 	p.Stats = &stats
 	p.Offers = slices.Clone(p.Offers)
@@ -248,9 +264,9 @@ func checkMonotone(t rapid.TB, name string, j *Judge, p keepa.Product, cut int, 
 	return 0
 }
 
-// copyCheaperBy returns the product with the offer of one seller reduced by that
-// many cents; Keepa's used price follows if the offer is now the cheapest.
-func copyCheaperBy(p keepa.Product, seller string, cut int) keepa.Product {
+// copyCheaperBy returns the product with the offer of one seller reduced by that many
+// cents; if the used price follows, it is at most that of the offer.
+func copyCheaperBy(p keepa.Product, seller string, cut int, follows bool) keepa.Product {
 	stats := *p.Stats
 	stats.Current = slices.Clone(stats.Current)
 	p.Offers = slices.Clone(p.Offers)
@@ -260,7 +276,7 @@ func copyCheaperBy(p keepa.Product, seller string, cut int) keepa.Product {
 		}
 		lower := max(1, *o.Price-cut)
 		p.Offers[i].Price = &lower
-		if used, ok := stats.Current.Price(keepa.Used); ok && int64(lower) < used {
+		if used, ok := stats.Current.Price(keepa.Used); follows && ok && int64(lower) < used {
 			stats.Current[keepa.Used] = lower
 		}
 	}
@@ -278,7 +294,7 @@ func TestALowerPriceOfTheBoughtCopyAloneNeverTurnsADealIntoAReject(t *testing.T)
 			return
 		}
 		deals++
-		lower := copyCheaperBy(p, before.Deal.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"))
+		lower := copyCheaperBy(p, before.Deal.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"), true)
 		after := j.Commit(rowOf(lower), lower, nil, now)
 		if after.Outcome != pipeline.Accept || after.ProfitCents < before.ProfitCents {
 			t.Fatalf("the copy of %s is cheaper, and it is %s (%s), profit from %d to %d", before.Deal.SellerID, after.Outcome, after.Reason,
@@ -288,6 +304,42 @@ func TestALowerPriceOfTheBoughtCopyAloneNeverTurnsADealIntoAReject(t *testing.T)
 	if deals == 0 {
 		t.Error("no product was a deal: the law was not tested")
 	}
+}
+
+// A used price that lags behind its offer makes the offer one of nobody: the copy then counts as the worst one, with
+// default shipping. Where that is what it is, and where no other copy can be bought, nothing else changes.
+func TestALowerPriceOfTheOnlyCopyNeverTurnsADealIntoARejectWhereTheUsedPriceLags(t *testing.T) {
+	t.Parallel()
+	j, deals := defaultJudge(t), 0
+	many(t, func(t *rapid.T) {
+		p := decodeDrawn(t, drawProduct(t).body)
+		if len(p.Offers) == 0 {
+			return
+		}
+		own := p.Offers[0]
+		own.Condition, own.Shipping, own.FBA, own.Shippable = keepa.ConditionAcceptable, nil, nil, nil
+		own.Preorder, own.PrimeExclusive, own.MinOrderQuantity = false, false, 0
+		p.Offers, p.LiveOffersOrder = []keepa.Offer{own}, []int{0}
+		for i, kind := range []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable, keepa.CountUsed} {
+			if at := int(kind); at < len(p.Stats.Current) {
+				p.Stats.Current[at] = []int{-1, -1, -1, p.Stats.Current[keepa.Used] + 399, 1}[i]
+			}
+		}
+		before := j.Commit(rowOf(p), p, nil, now)
+		if before.Outcome != pipeline.Accept {
+			return
+		}
+		deals++
+		lower := copyCheaperBy(p, own.SellerID, rapid.IntRange(1, 400).Draw(t, "cut"), false)
+		after := j.Commit(rowOf(lower), lower, nil, now)
+		if after.Outcome != pipeline.Accept || after.ProfitCents < before.ProfitCents {
+			t.Fatalf("the only copy is cheaper, and it is %s (%s), profit from %d to %d", after.Outcome, after.Reason, before.ProfitCents, after.ProfitCents)
+		}
+	})
+	if deals == 0 {
+		t.Error("no product was a deal: the law was not tested")
+	}
+	t.Logf("%d deals", deals)
 }
 
 // withThumbs returns the judge with every heuristic rule switched on.

@@ -100,3 +100,15 @@ func TestExplainReturnsTheOutcomeOfEveryRule(t *testing.T) {
 		t.Errorf("got %v", rejected)
 	}
 }
+
+func TestWhatIsNoBookIsRejectedForThatAndNotForItsMissingPrice(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	row := keepa.DealRow{ASIN: "A", Current: keepa.Values{-1, -1, 2000, 90_000}}
+	for kind, want := range map[int]string{0: "no_used_price", 1: "not_sellable", 4: "not_sellable"} {
+		p := keepa.Product{ASIN: "A", ProductType: &kind, Stats: &keepa.Stats{Current: keepa.Values{-1, -1, -1, -1}}}
+		if f := j.Peek(row, p, now); f.Outcome != pipeline.Reject || f.Reason != want {
+			t.Errorf("of product type %d: %s, %s", kind, f.Outcome, f.Reason)
+		}
+	}
+}
