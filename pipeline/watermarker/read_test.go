@@ -269,6 +269,46 @@ func (r reader) begun(s watermark.State) watermark.State {
 	return r.now()
 }
 
+func TestAPageWithoutAUsableTimestampMovesTheMarkByItsArrival(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 5)
+	at := r.env.Now().Add(-time.Minute)
+	good := r.body(r.rows(5, 6)...)
+	stamp := fmt.Appendf(nil, `"timestamp":%d`, r.env.Now().UnixMilli())
+	whole := (&turn{list: r.list, pages: map[string]*keepa.DealPage{}}).decode(0, responses.Answer{Body: good, AnsweredAt: at.Add(-time.Hour)})
+	if want := watermark.Mark(keepa.FromTime(r.env.Now())); whole.Page.Now < want-1 || whole.Page.Now > want {
+		t.Errorf("Keepa's clock is %d, want its own %d", whole.Page.Now, want)
+	}
+	for name, odd := range map[string]string{
+		"missing": `"x":1`, "null": `"timestamp":null`, "zero": `"timestamp":0`, "negative": `"timestamp":-1`,
+		"seconds":      fmt.Sprintf(`"timestamp":%d`, at.Unix()),
+		"microseconds": fmt.Sprintf(`"timestamp":%d`, at.UnixMicro()),
+	} {
+		start := bytes.Index(good, []byte(`"timestamp":`))
+		body := slices.Concat(good[:start], []byte(odd), good[start+len(stamp):])
+		s := r.begun(watermark.State{})
+		r.stored("used-books-0", "call "+name, body, time.Minute)
+		var ends [2]watermark.Mark
+		for i := range ends { // the second as a replay
+			turn := &turn{w: r.watermarker, list: r.list, pages: map[string]*keepa.DealPage{}}
+			event, err := turn.replay(t.Context(), s.Read.Since)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := s.NewRead(r.cfg.plan())
+			for _, a := range event.(watermark.Replayed).Answers { //nolint:forcetypeassert // it answers a replay
+				read.Take(a.Page)
+			}
+			next, _ := s.End(read, r.cfg.plan(), r.env.Now())
+			ends[i] = next.Mark
+		}
+		if low := watermark.Mark(keepa.FromTime(at)) - 10; ends[0] < low || ends[0] > low+10 || ends[1] != ends[0] {
+			t.Errorf("%s: the mark is %d, and %d after a replay, want about %d", name, ends[0], ends[1], low+5)
+		}
+	}
+}
+
 func TestAReadWhoseInstanceDiedResumesFromItsStoredPages(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
