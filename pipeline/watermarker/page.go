@@ -12,7 +12,6 @@ import (
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/watermark"
 	"ratchet/pipeline/store/responses"
-	"ratchet/pipeline/store/seen"
 	"ratchet/pipeline/worker"
 )
 
@@ -116,7 +115,7 @@ func (l *list) page(index int, page *keepa.DealPage, answered time.Time) waterma
 // clock returns Keepa's time at an answer, or that of its arrival where the timestamp is missing or not in
 // milliseconds: without a time no mark would move, and every read would be a full sweep.
 func clock(e keepa.Envelope, answered time.Time) watermark.Mark {
-	if now := keepa.FromTime(e.At()); now > 0 && now < seen.LatestPrice {
+	if now := keepa.FromTime(e.At()); now > 0 && now < keepa.LatestPrice {
 		return watermark.Mark(now)
 	}
 	return watermark.Mark(keepa.FromTime(answered))

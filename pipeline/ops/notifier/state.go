@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/notify"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/store/seen"
 )
 
 // Sent is the value in POSTED of a deal for a target.
@@ -23,7 +23,7 @@ type Sent struct {
 
 // Validate returns an error for an impossible state: a creation date in the future would suppress all later prices.
 func (t Sent) Validate() error {
-	if t.CreationDate < 0 || t.CreationDate > seen.LatestPrice {
+	if t.CreationDate < 0 || t.CreationDate > keepa.LatestPrice {
 		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
 	}
 	return nil
