@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
-	"strings"
 )
 
 // The most bytes of an answer that are read, unpacked. A longer answer is
@@ -45,8 +44,9 @@ var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
 func read(resp *http.Response, most int) ([]byte, error) {
 	b := bufio.NewReader(resp.Body)
 	var r io.Reader = b
-	// A proxy may leave "gzip" in the header of a body that it has unpacked: such a body is read as it is.
-	if head, _ := b.Peek(2); strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && string(head) == "\x1f\x8b" {
+	// The bytes tell, and not the header: a proxy may leave it on a body that it has unpacked, drop it from
+	// one that it has not, or spell it x-gzip. No JSON and no page begins so.
+	if head, _ := b.Peek(2); string(head) == "\x1f\x8b" {
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, err

@@ -54,6 +54,9 @@ var hostile = map[string]http.HandlerFunc{
 	"endless empty rows":  without(envelope+`,"deals":{"dr":[`, "{},"),
 	"zip bomb":            bomb(head, strings.Repeat(element, 20_000)),
 	"zip bomb of nothing": bomb("", strings.Repeat("\x00", 1<<20)),
+	"zip bomb in disguise": func(w http.ResponseWriter, r *http.Request) {
+		bomb(head, strings.Repeat(element, 20_000))(plain{w}, r)
+	},
 	"endless refusal": func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		endless(w, head, element)
@@ -124,6 +127,11 @@ func bomb(head, block string) http.HandlerFunc {
 		}
 	}
 }
+
+// plain is an answer that does not name its encoding.
+type plain struct{ http.ResponseWriter }
+
+func (plain) Header() http.Header { return http.Header{} }
 
 func zip(s string) []byte {
 	var buf bytes.Buffer
@@ -218,7 +226,7 @@ func TestFourHostileAnswersAtOnceStayWithin300MB(t *testing.T) {
 		}
 	}
 	for endpoint, names := range map[string][]string{
-		"product": {"endless", "endless key", "endless numbers", "zip bomb", "zip bomb of nothing", "endless refusal", "endless header"},
+		"product": {"endless", "endless key", "endless numbers", "zip bomb", "zip bomb of nothing", "zip bomb in disguise", "endless refusal", "endless header"},
 		"seller":  {"endless sellers"},
 		"deal":    {"endless rows", "endless empty rows"},
 	} {
