@@ -17,7 +17,7 @@ const (
 	maxToken    = 64 << 10 // has some hundred bytes
 	maxDeals    = 16 << 20 // a page of 150 rows has 350 KB
 	maxSellers  = 16 << 20 // 100 sellers
-	maxProducts = 32 << 20 // 100 products without offers, each 50 to 750 KB, mostly 120 KB
+	maxProducts = 40 << 20 // 100 products without offers, each 50 to 750 KB; of long-tracked books 340 KB on average
 	maxOffers   = 16 << 20 // one product with offers; the largest captured has 1.3 MB
 	maxRefusal  = 1 << 20  // an answer with another status than 200, of which one sentence is used
 	maxHeader   = 256 << 10
@@ -67,7 +67,7 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 			if len(buf) >= most {
 				return buf, endsAt(r, most)
 			}
-			buf = append(room(min(most, 2*cap(buf))), buf...)
+			buf = append(room(larger(cap(buf), most)), buf...)
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -83,6 +83,15 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 // large is the buffer size from which on garbage is collected first. Answers that
 // need one are rare: a full peek does, and its tokens take 20 minutes to refill.
 const large = 8 << 20
+
+// larger returns the size of the buffer after one that is full. From large on it is the limit,
+// so that no more than large is held twice.
+func larger(size, most int) int {
+	if size >= large {
+		return most
+	}
+	return min(most, 2*size)
+}
 
 // room returns an empty buffer. It keeps the memory of four simultaneous hostile
 // answers to that of their bodies, without the garbage of growing buffers.

@@ -194,6 +194,21 @@ func TestWhatCameOfATooLargeAnswerIsKept(t *testing.T) {
 	}
 }
 
+func TestAHundredLongTrackedBooksFitIntoOneAnswer(t *testing.T) {
+	t.Parallel()
+	var body strings.Builder
+	body.WriteString(head)
+	for i := range MaxASINs {
+		fmt.Fprintf(&body, `{"asin":"B%09d","title":%q},`, i, strings.Repeat("x", 400_000))
+	}
+	said := zip(strings.TrimSuffix(body.String(), ",") + "]}")
+	g := newGateway(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(said) }), time.Minute)
+	a, err := g.call(t.Context(), "product", url.Values{})
+	if err != nil || a.Part != nil || len(a.Body) < MaxASINs*400_000 {
+		t.Errorf("%d bytes of %d, %v, %v", len(a.Body), body.Len(), a.Part, err)
+	}
+}
+
 // askEnv makes the test binary the child that calls a hostile Keepa.
 const askEnv = "RATCHET_GATEWAY_ASK"
 
