@@ -207,6 +207,29 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	}
 }
 
+func TestAPageOfAStrangeShapeIsCountedAndEachOfItsRowsIsACandidateOrADeadLetter(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	asins := r.d.ASINs(keepasim.Good)
+	undated := int64(keepa.FromTime(r.env.Now())) // an age at which creationDate is 0
+	p := r.pass(watermark.State{})
+	p.step(watermark.Claimed{})
+	p.step(watermark.Tried{})
+	body := r.body(r.row(asins[0], undated), r.row(asins[1], 5), r.row(asins[2], undated))
+	p.step(watermark.Bought{Answer: p.turn.decode(0, responses.Answer{Body: body, RequestID: "call"})})
+	for _, e := range p.last {
+		if _, err := p.turn.finishing(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, dead := r.held(pipeline.StreamCandidates), r.held(pipeline.StreamDead); n != 1 || dead != 2 {
+		t.Errorf("%d candidates and %d dead letters, want 1 and 2", n, dead)
+	}
+	if n := r.status.Beat().Counters["list_shape_anomaly"]; n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+}
+
 func TestARowTakesTheLaneOfTheReasonForItsRead(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
