@@ -454,6 +454,31 @@ func TestACallThatFailsIsSettledAndItsWorkComesBackAFewTimes(t *testing.T) {
 	}
 }
 
+func TestACommitThatIsCutAfterItsProductReturnsForWhatItLacks(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	for n, c := range []struct {
+		known bool
+		why   error
+	}{{true, worker.ErrPart}, {false, worker.ErrPrice}} {
+		u := s.unit(n, pipeline.SourceLive, pipeline.FirstGeneration)
+		var err error
+		if s.Claim, err = s.spender.Claim(t.Context(), token.PriceCommit, pipeline.KindCommit, 1); err != nil {
+			t.Fatal(err)
+		}
+		f, err := s.keep(t.Context(), u, fact{}, worker.Bought(s.Claim, 1, pipeline.KindCommit, gateway.Answer{
+			Body:     slices.Concat([]byte(`{"products":[`), s.d.Product(t, u.Survivor.ASIN, true), []byte(`],"processing`)),
+			Consumed: 6, ConsumedKnown: c.known, Part: errors.New("cut"), AnsweredAt: s.env.Now(),
+		}))
+		if err != nil || !errors.Is(f.Err, c.why) || !s.decide(u, f).Returns() {
+			t.Errorf("its cost is known %t: %v, want %v; %v", c.known, f.Err, c.why, err)
+		}
+		if f, paid := s.fetched(u); paid > 1 || f.Product.Body == nil {
+			t.Errorf("its cost is known %t: the product is bought again for %d, %+v", c.known, paid, f.Err)
+		}
+	}
+}
+
 func TestAfterAnOutageOneCommitTriesWhetherKeepaAnswersAgain(t *testing.T) {
 	t.Parallel()
 	s := openStepper(t)

@@ -229,11 +229,11 @@ func (s *step) keep(ctx context.Context, u worker.Unit, f fact, bought *worker.P
 		s.breaker.Succeeded()
 		got, err := s.enrich(ctx, u, kept[0], bought.Consumed, bought.Reading)
 		return got, err
-	case ok:
+	case ok && !bought.ConsumedKnown:
 		// The rest of the claim is unknown: the product is stored, and
 		// its sellers are requested under the next claim.
 		f.Err = worker.ErrPrice
-	case all.Part != nil:
+	case ok, all.Part != nil:
 		f.Err = worker.ErrPart
 	default:
 		f.Missing, f.Spent = true, bought.Consumed

@@ -25,7 +25,6 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/action"
-	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/refresh"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
@@ -201,7 +200,7 @@ func readHolding(key string, raw []byte, now time.Time) (h refresh.Holding, err 
 	if pipeline.KeySeen(h.Identity) != key {
 		return h, errForeign
 	}
-	return h, h.Validate(int64(keepa.FromTime(now)), now)
+	return h, h.Validate(now)
 }
 
 // readCheckpoint decodes the refresher's own state. If it is unreadable it starts afresh, and all verdicts are read

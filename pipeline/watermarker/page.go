@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -87,14 +88,14 @@ func (t *turn) decode(index int, a responses.Answer) watermark.Answer {
 	case !page.Listed():
 		out.Flaw, out.Err = watermark.Partial, errNoList
 	}
-	out.Page = t.list.page(index, &page)
+	out.Page = t.list.page(index, &page, a.AnsweredAt)
 	t.pages[a.RequestID] = &page
 	return out
 }
 
 // page returns a page as the reader's pure part uses it. A row that cannot be read takes a place on it.
-func (l *list) page(index int, page *keepa.DealPage) watermark.Page {
-	p := watermark.Page{Index: index, Total: -1, Now: watermark.Mark(keepa.FromTime(page.At()))}
+func (l *list) page(index int, page *keepa.DealPage, answered time.Time) watermark.Page {
+	p := watermark.Page{Index: index, Total: -1, Now: clock(page.Envelope, answered)}
 	if root, ok := l.Root(); ok {
 		if n, ok := page.CategoryCount(root); ok {
 			p.Total = n
@@ -109,6 +110,15 @@ func (l *list) page(index int, page *keepa.DealPage) watermark.Page {
 		p.Rows = append(p.Rows, watermark.Row{ASIN: rowKey(row.Raw)})
 	}
 	return p
+}
+
+// clock returns Keepa's time at an answer, or that of its arrival where the timestamp is missing or not in
+// milliseconds: without a time no mark would move, and every read would be a full sweep.
+func clock(e keepa.Envelope, answered time.Time) watermark.Mark {
+	if now := keepa.FromTime(e.At()); now > 0 && now < keepa.LatestPrice {
+		return watermark.Mark(now)
+	}
+	return watermark.Mark(keepa.FromTime(answered))
 }
 
 func rowOf(row *keepa.DealRow) watermark.Row {

@@ -207,6 +207,29 @@ func TestARowIsOfferedOnceForEachPriceHoweverOftenItIsListed(t *testing.T) {
 	}
 }
 
+func TestAPageOfAStrangeShapeIsCountedAndEachOfItsRowsIsACandidateOrADeadLetter(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	asins := r.d.ASINs(keepasim.Good)
+	undated := int64(keepa.FromTime(r.env.Now())) // an age at which creationDate is 0
+	p := r.pass(watermark.State{})
+	p.step(watermark.Claimed{})
+	p.step(watermark.Tried{})
+	body := r.body(r.row(asins[0], undated), r.row(asins[1], 5), r.row(asins[2], undated))
+	p.step(watermark.Bought{Answer: p.turn.decode(0, responses.Answer{Body: body, RequestID: "call"})})
+	for _, e := range p.last {
+		if _, err := p.turn.finishing(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, dead := r.held(pipeline.StreamCandidates), r.held(pipeline.StreamDead); n != 1 || dead != 2 {
+		t.Errorf("%d candidates and %d dead letters, want 1 and 2", n, dead)
+	}
+	if n := r.status.Beat().Counters["list_shape_anomaly"]; n != 1 {
+		t.Errorf("counted %d times", n)
+	}
+}
+
 func TestARowTakesTheLaneOfTheReasonForItsRead(t *testing.T) {
 	t.Parallel()
 	r := newReader(t)
@@ -267,6 +290,46 @@ func (r reader) begun(s watermark.State) watermark.State {
 	}
 	r.write(s.Begin(r.list.ID(), since, r.cfg.plan(), r.env.Now()))
 	return r.now()
+}
+
+func TestAPageWithoutAUsableTimestampMovesTheMarkByItsArrival(t *testing.T) {
+	t.Parallel()
+	r := newReader(t)
+	r.d.Grant(t, pipeline.StageWatermarker, 5)
+	at := r.env.Now().Add(-time.Minute)
+	good := r.body(r.rows(5, 6)...)
+	stamp := fmt.Appendf(nil, `"timestamp":%d`, r.env.Now().UnixMilli())
+	whole := (&turn{list: r.list, pages: map[string]*keepa.DealPage{}}).decode(0, responses.Answer{Body: good, AnsweredAt: at.Add(-time.Hour)})
+	if want := watermark.Mark(keepa.FromTime(r.env.Now())); whole.Page.Now < want-1 || whole.Page.Now > want {
+		t.Errorf("Keepa's clock is %d, want its own %d", whole.Page.Now, want)
+	}
+	for name, odd := range map[string]string{
+		"missing": `"x":1`, "null": `"timestamp":null`, "zero": `"timestamp":0`, "negative": `"timestamp":-1`,
+		"seconds":      fmt.Sprintf(`"timestamp":%d`, at.Unix()),
+		"microseconds": fmt.Sprintf(`"timestamp":%d`, at.UnixMicro()),
+	} {
+		start := bytes.Index(good, []byte(`"timestamp":`))
+		body := slices.Concat(good[:start], []byte(odd), good[start+len(stamp):])
+		s := r.begun(watermark.State{})
+		r.stored("used-books-0", "call "+name, body, time.Minute)
+		var ends [2]watermark.Mark
+		for i := range ends { // the second as a replay
+			turn := &turn{w: r.watermarker, list: r.list, pages: map[string]*keepa.DealPage{}}
+			event, err := turn.replay(t.Context(), s.Read.Since)
+			if err != nil {
+				t.Fatal(err)
+			}
+			read := s.NewRead(r.cfg.plan())
+			for _, a := range event.(watermark.Replayed).Answers { //nolint:forcetypeassert // it answers a replay
+				read.Take(a.Page)
+			}
+			next, _ := s.End(read, r.cfg.plan(), r.env.Now())
+			ends[i] = next.Mark
+		}
+		if low := watermark.Mark(keepa.FromTime(at)) - 10; ends[0] < low || ends[0] > low+10 || ends[1] != ends[0] {
+			t.Errorf("%s: the mark is %d, and %d after a replay, want about %d", name, ends[0], ends[1], low+5)
+		}
+	}
 }
 
 func TestAReadWhoseInstanceDiedResumesFromItsStoredPages(t *testing.T) {

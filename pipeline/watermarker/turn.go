@@ -86,6 +86,9 @@ func (t *turn) finishing(ctx context.Context, e watermark.Effect) (watermark.Eve
 	case watermark.Release:
 		return nil, t.claim.Close(ctx, 0, nil)
 	case watermark.Offer:
+		if e.Odd {
+			t.w.status.Count("list_shape_anomaly", 1)
+		}
 		return t.offer(ctx, e)
 	case watermark.DeadLetterRows:
 		t.w.status.Count("list_shape_anomaly", 1)

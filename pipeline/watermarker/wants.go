@@ -33,7 +33,7 @@ func (t *turn) want(ctx context.Context, ids []pipeline.Identity) (map[pipeline.
 	for _, id := range ids {
 		out[id] = seen.Union(wanted[id], []string{t.list.ID()})
 		if !slices.Equal(out[id], wanted[id]) {
-			if err := seen.Want(ctx, t.w.bus, id, t.list.ID()); err != nil {
+			if err := seen.Want(ctx, t.w.bus, id, t.list.ID(), t.w.env.Now()); err != nil {
 				return nil, err
 			}
 		}

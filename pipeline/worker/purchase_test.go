@@ -267,7 +267,7 @@ func TestWhatIsDecidedNamesTheQueriesThatListedItSince(t *testing.T) {
 	t.Parallel()
 	_, b := streams.Open(t)
 	id, moved := identity("B000000001", 7_000_000), identity("B000000001", 7_000_100)
-	if err := seen.Want(t.Context(), b, id, "late@1"); err != nil {
+	if err := seen.Want(t.Context(), b, id, "late@1", time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	units := make([]worker.Unit, 2)

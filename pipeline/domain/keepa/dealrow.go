@@ -108,22 +108,24 @@ func (s *scanner) deals(page *DealPage) error {
 	if s.null() {
 		return nil
 	}
-	var ids, counts []int64
+	var ids, counts Values // null keeps its place: a count belongs to the category at its position
 	err := s.object(func(key []byte) error {
 		switch string(key) {
 		case "dr":
 			return s.rows(page)
 		case "categoryIds":
-			return s.tolerate("deals.", key, func() error { return s.intoInt64s(&ids) })
+			return s.tolerate("deals.", key, func() error { return s.intoValues(&ids) })
 		case "categoryCount":
-			return s.tolerate("deals.", key, func() error { return s.intoInt64s(&counts) })
+			return s.tolerate("deals.", key, func() error { return s.intoValues(&counts) })
 		}
 		return s.skip()
 	})
 	if n := min(len(ids), len(counts)); n > 0 {
 		page.categories = make(map[int64]int, n)
 		for i := range n {
-			page.categories[ids[i]] = int(counts[i])
+			if ids[i] > 0 && counts[i] >= 0 {
+				page.categories[int64(ids[i])] = counts[i]
+			}
 		}
 	}
 	return err

@@ -97,6 +97,29 @@ func TestTheCategoryCountTellsTheSizeOfTheList(t *testing.T) {
 	}
 }
 
+func TestACategoryWithoutACountTakesNoOthers(t *testing.T) {
+	t.Parallel()
+	for body, books := range map[string]int{
+		`"categoryIds":[7,283155,8],"categoryCount":[null,641,3]`:         641,
+		`"categoryIds":[null,283155,8],"categoryCount":[5,641,3]`:         641,
+		`"categoryIds":[7,"283155",8],"categoryCount":["many","641",3.0]`: 641,
+		`"categoryIds":[7,283155,8],"categoryCount":[5,null,3]`:           -1,
+		`"categoryIds":[7,283155,8],"categoryCount":[5,-1,3]`:             -1,
+		`"categoryIds":[7,null,8],"categoryCount":[5,641,3]`:              -1,
+		`"categoryIds":[7,8,283155],"categoryCount":[5,3]`:                -1,
+		`"categoryIds":null,"categoryCount":[5,3]`:                        -1,
+	} {
+		page, err := DecodeDealPage([]byte(`{"deals":{"dr":[],` + body + `}}`))
+		n, ok := page.CategoryCount(283155)
+		if err != nil || ok != (books >= 0) || ok && n != books {
+			t.Errorf("%s: %d (%t), want %d; %v", body, n, ok, books, err)
+		}
+		if _, ok := page.CategoryCount(-2); ok {
+			t.Errorf("%s: null is a category", body)
+		}
+	}
+}
+
 func TestEveryCapturedProductDecodesWithoutLoss(t *testing.T) {
 	t.Parallel()
 	for name, body := range files(t, "product/*.gz") {

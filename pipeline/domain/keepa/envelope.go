@@ -3,6 +3,7 @@ package keepa
 import (
 	"fmt"
 	"math"
+	"strconv"
 	"time"
 
 	"ratchet/pipeline/text/foreign"
@@ -33,7 +34,7 @@ type Envelope struct {
 	TokensConsumed     int       // price of this request
 	Charged            bool      // the answer contains the price
 	ProcessingTimeInMs int       // Keepa's own time for the request
-	Error              *APIError // nil when Keepa reports no error
+	Error              *APIError // nil when Keepa reports none
 	Payload            bool      // the answer contains deals, products or sellers that are not null
 }
 
@@ -73,12 +74,14 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 	if s.peek() != '{' {
 		return env, s.fail("an object")
 	}
-	err := s.object(func(key []byte) error {
+	vague := false
+	err := s.object(func(key []byte) (err error) {
 		switch string(key) {
 		case "timestamp", "tokensLeft", "refillIn", "refillRate", "tokenFlowReduction", "tokensConsumed", "processingTimeInMs":
 			return s.accountField(&env, string(key))
 		case "error":
-			return s.apiError(&env.Error)
+			vague, err = s.apiError(&env.Error)
+			return err
 		}
 		switch string(key) {
 		case "deals", "products", "sellers":
@@ -87,9 +90,12 @@ func (s *scanner) envelope(payload func(key []byte) (bool, error)) (Envelope, er
 		if done, err := payload(key); done || err != nil {
 			return err
 		}
-		_, _, err := s.element() // its content is for other decoders
+		_, _, err = s.element() // its content is for other decoders
 		return err
 	})
+	if vague && env.Payload && env.TokensConsumed > 0 {
+		env.Error = nil // Keepa answered and charged
+	}
 	if err != nil {
 		return env, err
 	}
@@ -133,31 +139,30 @@ func (s *scanner) accountField(env *Envelope, key string) error {
 	return nil
 }
 
-// apiError decodes Keepa's error, usually an object. An empty one is not an error.
-func (s *scanner) apiError(p **APIError) error {
+// apiError decodes Keepa's error, usually an object; vague reports one that is neither an
+// object nor text. An empty one is not an error, nor are false and 0.
+func (s *scanner) apiError(p **APIError) (vague bool, err error) {
 	e := &APIError{}
 	switch s.peek() {
 	case '"':
-		if err := s.intoForeign(&e.Message); err != nil {
-			return err
-		}
+		err = s.intoForeign(&e.Message)
 	case '{':
-		if err := s.object(func(key []byte) error { return s.tolerate("error.", key, func() error { return s.errorField(e, key) }) }); err != nil {
-			return err
-		}
+		err = s.object(func(key []byte) error { return s.tolerate("error.", key, func() error { return s.errorField(e, key) }) })
 	default:
 		if s.null() || s.emptyList() {
-			return nil
+			return false, nil
 		}
-		e.Type, e.Message = foreign.Of("unreadable"), foreign.Of("an error that is "+s.describe())
-		if err := s.skip(); err != nil {
-			return err
+		vague, e.Type, e.Message = true, foreign.Of("unreadable"), foreign.Of("an error that is "+s.describe())
+		var raw []byte
+		raw, err = s.raw()
+		if n, wrong := strconv.ParseFloat(string(raw), 64); string(raw) == "false" || wrong == nil && n == 0 {
+			return false, nil
 		}
 	}
-	if *e != (APIError{}) {
+	if err == nil && *e != (APIError{}) {
 		*p = e
 	}
-	return nil
+	return vague, err
 }
 
 func (s *scanner) errorField(e *APIError, key []byte) error {

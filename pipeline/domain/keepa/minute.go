@@ -24,3 +24,15 @@ func (m Minute) Time() time.Time { return time.Unix((int64(m)+epochMinutes)*60, 
 
 // Add returns the minute d later, rounded down to whole minutes.
 func (m Minute) Add(d time.Duration) Minute { return m + Minute(d/time.Minute) }
+
+// LatestPrice is the year 2200: no price begins after it.
+const LatestPrice = 99_404_640
+
+// farAhead is more than any two clocks differ.
+const farAhead = 48 * time.Hour
+
+// Impossible reports whether no price that was known at an instant can have begun in the minute m, which lies days
+// later. An earlier price is then not an older one. It is false without an instant.
+func (m Minute) Impossible(known time.Time) bool {
+	return !known.IsZero() && m > FromTime(known.Add(farAhead))
+}

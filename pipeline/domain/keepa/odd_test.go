@@ -2,6 +2,7 @@ package keepa
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -66,14 +67,30 @@ func TestTheAccountOfAnAnswerIsReadOrAbsentAndNeverRefused(t *testing.T) {
 	if err != nil || e.Timestamp != 1757955360000 || *e.TokensLeft != 12 || e.RefillIn != 1234 || e.RefillRate != 5 || e.TokensConsumed != 3 || e.Error != nil {
 		t.Errorf("%+v, %v", e, err)
 	}
-	for _, body := range []string{`{"error":[]}`, `{"error":{}}`, `{"error":null}`, `{"tokensLeft":NaN}`, `{"tokensLeft":{}}`} {
+	for _, body := range []string{`{"error":[]}`, `{"error":{}}`, `{"error":null}`, `{"error":false}`, `{"error":0}`, `{"error":0.0}`, `{"tokensLeft":NaN}`, `{"tokensLeft":{}}`} {
 		if e, err := DecodeEnvelope([]byte(body)); err != nil || e.Error != nil || e.TokensLeft != nil {
 			t.Errorf("%s: %+v, %v", body, e, err)
 		}
 	}
-	for _, body := range []string{`{"error":"no"}`, `{"error":7}`, `{"error":{"message":"no","type":5}}`} {
+	for _, body := range []string{`{"error":"no"}`, `{"error":7}`, `{"error":true}`, `{"error":[7]}`, `{"error":{"message":"no","type":5}}`} {
 		if e, err := DecodeEnvelope([]byte(body)); err != nil || e.Error == nil {
 			t.Errorf("%s: %+v, %v", body, e, err)
+		}
+	}
+}
+
+func TestAnErrorWithoutWordsBesideAPaidPayloadIsNone(t *testing.T) {
+	t.Parallel()
+	for odd, words := range map[string]bool{`true`: false, `7`: false, `[7]`: false, `"no"`: true, `{"message":"no"}`: true} {
+		for _, order := range []string{`"error":%s,"tokensConsumed":1,"products":[{}]`, `"products":[{}],"tokensConsumed":1,"error":%s`} {
+			if e, err := DecodeEnvelope(fmt.Appendf(nil, "{"+order+"}", odd)); err != nil || (e.Error != nil) != words {
+				t.Errorf("%s in %s: %+v, %v", odd, order, e, err)
+			}
+		}
+		for _, unpaid := range []string{`"tokensConsumed":1,"products":null`, `"products":[],"tokensConsumed":0`, `"tokensConsumed":1`} {
+			if e, err := DecodeEnvelope(fmt.Appendf(nil, `{"error":%s,%s}`, odd, unpaid)); err != nil || e.Error == nil {
+				t.Errorf("%s beside %s: %+v, %v", odd, unpaid, e, err)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 )
 
 // State is the state of a deal that we hold, as a user sees it.
@@ -54,12 +55,12 @@ type Holding struct {
 const farAhead = 48 * time.Hour
 
 // Validate returns an error for a value that this package cannot have written: a time in the future would keep a
-// deal fresh that is never looked at. keepaNow is in Keepa minutes.
-func (h Holding) Validate(keepaNow int64, now time.Time) error {
+// deal fresh that is never looked at. Only the price's own date may: it is Keepa's, and decides nothing here.
+func (h Holding) Validate(now time.Time) error {
 	ahead := now.Add(farAhead)
 	switch {
-	case h.CreationDate < 0 || h.CreationDate > keepaNow+int64(farAhead/time.Minute):
-		return fmt.Errorf("creation_date %d: want 0 to now, %d", h.CreationDate, keepaNow)
+	case h.CreationDate < 0 || h.CreationDate > keepa.LatestPrice:
+		return fmt.Errorf("creation_date %d: want 0 to %d", h.CreationDate, keepa.LatestPrice)
 	case h.Failed < 0 || h.Attempt < 0 || h.Ran < 0 || h.Ran > longestRun:
 		return fmt.Errorf("failed %d, attempt %d, ran %d: want no negative number, nor more than %s", h.Failed, h.Attempt, h.Ran, longestRun)
 	}
@@ -101,7 +102,7 @@ type Deal struct {
 // older price, changes nothing. The zero holding is not a deal yet: only an accept makes it one. ran is Clock.Ran.
 func (h Holding) After(v Event, ran time.Duration) (Holding, bool) {
 	known := h.State != ""
-	if known && (v.Seq <= h.Seq || v.CreationDate < h.CreationDate) || !known && v.Deal == nil {
+	if known && (v.Seq <= h.Seq || h.isLater(v)) || !known && v.Deal == nil {
 		return h, false
 	}
 	was := h.CreationDate
@@ -123,6 +124,11 @@ func (h Holding) After(v Event, ran time.Duration) (Holding, bool) {
 	case pipeline.Survive, pipeline.Shed:
 	}
 	return h, true
+}
+
+// isLater reports whether the holding is of a later price than a verdict: not by a date that no price can have.
+func (h Holding) isLater(v Event) bool {
+	return h.CreationDate > v.CreationDate && !keepa.Minute(h.CreationDate).Impossible(h.Checked)
 }
 
 // accept takes over the values of a deal. A new price starts again, its repairs included.

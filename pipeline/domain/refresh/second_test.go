@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 )
 
 func TestWorkThatWasLostIsOfferedAgain(t *testing.T) {
@@ -90,6 +91,29 @@ func TestARoundRepairsWhatTheShareOfTenMinutesPaysForTheMostValuableFirst(t *tes
 	}
 	if want := []string{"repair " + id(99).ASIN, "repair " + id(98).ASIN}; !slices.Equal(repaired, want) {
 		t.Errorf("a round offers %v, want %v", repaired, want)
+	}
+}
+
+func TestAPriceFromTheFutureIsRefreshedAndGivesWayToAnEarlierOne(t *testing.T) {
+	t.Parallel()
+	now := int64(keepa.FromTime(t0))
+	for ahead, gives := range map[int64]bool{60: false, 48 * 60: false, 48*60 + 1: true, 30 * 365 * 24 * 60: true} {
+		h := accepted(1, 100, t0)
+		h.CreationDate = now + ahead
+		if err := h.Validate(t0); err != nil {
+			t.Errorf("%d minutes ahead: %v", ahead, err)
+		}
+		for _, outcome := range []pipeline.Outcome{pipeline.Accept, pipeline.Reject} {
+			v := Event{Identity: h.Identity, Seq: h.Seq + 1, Outcome: outcome, Reason: "rank", At: t0.Add(time.Hour)}
+			v.CreationDate = now - 60
+			if outcome == pipeline.Accept {
+				v.Deal = &Deal{Cents: 90}
+			}
+			next, changed := h.After(v, 0)
+			if changed != gives || (next.CreationDate == v.CreationDate) != gives {
+				t.Errorf("%d minutes ahead: an earlier price changes it %t, want %t: %+v", ahead, changed, gives, next)
+			}
+		}
 	}
 }
 

@@ -38,8 +38,9 @@ type (
 		Call string // of the page
 		Rows []LanedRow
 		At   time.Time
+		Odd  bool // the page has a strange shape
 	}
-	// DeadLetterRows writes a dead letter for each row of the page that cannot be a candidate.
+	// DeadLetterRows writes a dead letter for each row of a stale page that cannot be a candidate.
 	DeadLetterRows struct{ Call string }
 	// DeadLetter writes the dead letter of a page: of an answer that cannot be read, or of Work if every allowed
 	// call was paid for and none brought a complete answer.

@@ -27,8 +27,8 @@ func (r Reader) polled(a Answer, candidates int, now time.Time) token.Line {
 		Event: pipeline.EventPoll, At: now, From: int64(a.Page.Oldest()), To: int64(r.read.Top), RowsEstimate: len(a.Page.Rows),
 		Claim: a.Call, Note: fmt.Sprintf("page %d, %d new", a.Page.Index, candidates),
 	}
-	if r.read.Odd != "" {
-		e.Note = fmt.Sprintf("page %d, list shape anomaly: %s", a.Page.Index, r.read.Odd)
+	if odd := a.Page.Odd(); odd != "" {
+		e.Note = fmt.Sprintf("page %d, list shape anomaly: %s, %d new", a.Page.Index, odd, candidates)
 	}
 	if due := r.State.NextPoll; !due.IsZero() {
 		e.Note += fmt.Sprintf(", due %s, every %d s", due.UTC().Format(time.RFC3339), r.State.IntervalS)

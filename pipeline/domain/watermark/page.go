@@ -81,8 +81,8 @@ func (p Page) dates() []Mark {
 // page may lie. Keepa visits listed products at least daily.
 const farOff = Mark(2 * 24 * 60)
 
-// Odd describes what is wrong with the page's shape; "" if nothing is. Rows that are years off answer another
-// question (a query that Keepa misread, an epoch that we misread), and nothing may be concluded from them.
+// Odd describes what is wrong with the page's shape; "" if nothing is. Neither
+// the mark nor any coverage may follow from such a page.
 func (p Page) Odd() string {
 	if len(p.Rows) == 0 || p.Now <= 0 {
 		return ""
@@ -91,11 +91,25 @@ func (p Page) Odd() string {
 	if 2*len(dates) < len(p.Rows) {
 		return fmt.Sprintf("%d of %d rows have no date", len(p.Rows)-len(dates), len(p.Rows))
 	}
-	if age := p.Now - max(p.Updated, slices.Max(dates)); age > farOff {
-		return fmt.Sprintf("its newest row is %d days old", age/(24*60))
+	if p.Stale() {
+		return fmt.Sprintf("its newest row is %d days old", p.age()/(24*60))
 	}
 	if ahead := slices.Min(dates) - p.Now; ahead > farOff {
 		return fmt.Sprintf("its oldest row lies %d days in the future", ahead/(24*60))
 	}
 	return ""
+}
+
+// Stale reports whether Keepa has not visited the page's products for days. As a list's first page it answers
+// another question (a query that Keepa misread, an epoch that we misread). Without any visit nothing says so:
+// prices may rest for days.
+func (p Page) Stale() bool { return p.Now > 0 && p.Updated > 0 && p.age() > farOff }
+
+// age returns how long ago the newest event of the page was.
+func (p Page) age() Mark {
+	newest := p.Updated
+	for _, m := range p.dates() {
+		newest = max(newest, m)
+	}
+	return p.Now - newest
 }

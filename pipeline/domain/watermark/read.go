@@ -39,7 +39,7 @@ type Read struct {
 	round    int
 	news     int // ASINs that this round was first to show
 	next     int
-	skipped  bool // the page before could not be read
+	skipped  bool // the page before could not be read, or has a strange shape
 }
 
 // shown is what the next page is compared with.
@@ -80,13 +80,15 @@ func (r *Read) quarter() time.Duration {
 // Distinct returns how many products were seen.
 func (r *Read) Distinct() int { return r.distinct }
 
-// Take adds a page.
+// Take adds a page. One of a strange shape proves nothing: the seam is owed, as if the page had been skipped.
 func (r *Read) Take(p Page) {
-	r.Pages, r.Listed, r.skipped = r.Pages+1, r.Listed+len(p.Rows), false
-	if r.Odd = p.Odd(); r.Odd != "" {
-		r.Done = true
+	r.Pages, r.Listed = r.Pages+1, r.Listed+len(p.Rows)
+	odd := p.Odd()
+	if odd != "" && (p.Index == 0 || r.skipped) {
+		r.Odd, r.Done = odd, true
 		return
 	}
+	r.skipped = odd != ""
 	now := map[string]bool{}
 	for _, row := range p.Rows {
 		if !now[row.ASIN] && !r.seen.has(row.ASIN) {
@@ -95,12 +97,14 @@ func (r *Read) Take(p Page) {
 		}
 	}
 	r.seen = r.seen.with(now)
-	r.Top = max(r.Top, Newest(p.dates(), p.Now))
 	r.count(p.Total)
-	if !p.Descends() {
-		r.disorder, r.Sweep = true, true // without order, only the whole list proves anything
+	if odd == "" {
+		r.Top = max(r.Top, Newest(p.dates(), p.Now))
+		if !p.Descends() {
+			r.disorder, r.Sweep = true, true // without order, only the whole list proves anything
+		}
+		r.cover(p)
 	}
-	r.cover(p)
 	r.turn(p)
 }
 

@@ -211,6 +211,42 @@ func TestAListOfAStrangeShapeMovesNothing(t *testing.T) {
 	}
 }
 
+func TestAPageOfAStrangeShapeBelowTheFirstIsOwedAndTheReadGoesOn(t *testing.T) {
+	t.Parallel()
+	undated := page(2, 302, 298, 4)
+	for i := range 3 {
+		undated.Rows[i].At = 0
+	}
+	old := page(2, 302, 5*24*60, 4)
+	old.Updated = keepaNow - 3*24*60
+	for name, last := range map[string]Page{"without dates": undated, "not visited": old} {
+		s := state()
+		s.LastSweep = time.Time{}
+		next, r, c := read(s, page(0, 302, 0, 150), page(1, 302, 149, 150), last)
+		if !r.Done || r.Odd != "" || r.Pages != 3 || next.Mark != keepaNow || next.LastSweep.IsZero() {
+			t.Errorf("%s: %+v, %+v", name, r, next)
+		}
+		if len(c.Opened) != 1 || c.Opened[0].From != 0 || c.Opened[0].To < keepaNow-299 || !c.Opened[0].Deep {
+			t.Errorf("%s: owed is %+v, want everything below the second page", name, c.Opened)
+		}
+	}
+	_, r, _ := read(state(), page(0, 450, 0, 150), func() Page { p := old; p.Index = 1; return p }(), old)
+	if !r.Done || r.Odd == "" {
+		t.Errorf("two in a row: %+v", r)
+	}
+}
+
+func TestAPageWithoutVisitsMayHaveOldPrices(t *testing.T) {
+	t.Parallel()
+	for _, rows := range []int{1, 150} {
+		p := page(0, rows, 5*24*60, rows)
+		p.Updated = 0
+		if next, r, _ := read(state(), p); r.Odd != "" || next.ReadAt.Equal(state().ReadAt) {
+			t.Errorf("%d rows: %q, %+v", rows, r.Odd, next)
+		}
+	}
+}
+
 func TestAnotherOrderTurnsAReadIntoASweepThatEndsByItsCount(t *testing.T) {
 	t.Parallel()
 	mixed := page(0, 300, 0, 150)

@@ -427,6 +427,38 @@ func TestNothingIsOfferedOfAPageOfAStrangeShape(t *testing.T) {
 	}
 }
 
+func TestTheValidRowsOfAPageOfAStrangeShapeAreOfferedAndMoveNothing(t *testing.T) {
+	t.Parallel()
+	undated := page(0, 450, 0, 150)
+	for i := range 76 {
+		undated.Rows[i].At = 0
+	}
+	ahead := page(0, 1, -3*24*60, 1)
+	for name, c := range map[string]struct {
+		page Page
+		want int
+		why  string
+	}{
+		"more than half without a date": {undated, 74, "76 of 150 rows have no date"},
+		"one row, in the future":        {ahead, 1, "its oldest row lies 3 days in the future"},
+	} {
+		w := newWorld(t)
+		w.list = []Page{c.page}
+		for i := range c.page.Rows {
+			c.page.Rows[i].ASIN = fmt.Sprintf("C%09d", i)
+		}
+		before := w.state.Mark
+		if _, err := w.turn(w.reader()); err != nil {
+			t.Fatal(err)
+		}
+		w.want(name, slices.Concat(begins, buys[:4], []string{"Warn", "Offer", "Append"}, ends)...)
+		note := fmt.Sprintf("page 0, list shape anomaly: %s, %d new", c.why, c.want)
+		if len(w.lanes) != c.want || w.state.Mark != before || len(w.state.Covered) != 0 || !strings.Contains(w.lines[0].Entry.Note, note) {
+			t.Errorf("%s: %d candidates, want %d; %+v, %+v", name, len(w.lanes), c.want, w.state, w.lines)
+		}
+	}
+}
+
 func TestARowTakesTheLaneOfTheReasonForItsReadAndIsOfferedOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

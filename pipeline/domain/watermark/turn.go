@@ -188,7 +188,8 @@ func (r Reader) skip(index int, why string) Reader {
 	return r
 }
 
-// took offers the rows of a page, or skips a page that cannot be read.
+// took offers the rows of a page, or skips a page that cannot be read. Rows that are valid are offered from a page of a
+// strange shape too, which only moves no mark; but none from a list that is stale as a whole.
 func (r Reader) took(a Answer, now time.Time) (Reader, []Effect) {
 	if a.Flaw == Unreadable {
 		dead := DeadLetter{Index: a.Page.Index, Answer: &a}
@@ -196,10 +197,17 @@ func (r Reader) took(a Answer, now time.Time) (Reader, []Effect) {
 		return r, append([]Effect{dead}, effects...)
 	}
 	r.page = a
-	if odd := a.Page.Odd(); odd != "" && a.Flaw == NoFlaw {
-		return r, []Effect{Warn{strange, []any{"why", odd}}, DeadLetterRows{a.Call}}
+	offer := Offer{Call: a.Call, Rows: r.lanes(a.Page, now), At: now}
+	odd := a.Page.Odd()
+	if odd == "" || a.Flaw != NoFlaw {
+		return r, []Effect{offer}
 	}
-	return r, []Effect{Offer{Call: a.Call, Rows: r.lanes(a.Page, now), At: now}}
+	warn := Warn{strange, []any{"page", a.Page.Index, "why", odd}}
+	if a.Page.Index == 0 && a.Page.Stale() {
+		return r, []Effect{warn, DeadLetterRows{a.Call}}
+	}
+	offer.Odd = true
+	return r, []Effect{warn, offer}
 }
 
 // lanes returns the rows that this read has not offered, with their lanes: a row that was owed

@@ -370,3 +370,15 @@ func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
 		}
 	}
 }
+
+func TestAPriceThatWasSentHidesAnEarlierOneUnlessItLiesInTheFuture(t *testing.T) {
+	t.Parallel()
+	sent := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	now := int64(keepa.FromTime(sent))
+	for ahead, older := range map[int64]bool{-60: true, 0: false, 1: false, 48 * 60: false, 48*60 + 1: true} {
+		was := Sent{CreationDate: now + ahead, At: sent}
+		if got := was.isOlder(pipeline.Identity{CreationDate: now}); got != older {
+			t.Errorf("a price of %d minutes later was sent: this one is to be sent %t, want %t", ahead, got, older)
+		}
+	}
+}

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/notify"
 	"ratchet/pipeline/platform/bus"
-	"ratchet/pipeline/store/seen"
 )
 
 // Sent is the value in POSTED of a deal for a target.
@@ -23,10 +23,15 @@ type Sent struct {
 
 // Validate returns an error for an impossible state: a creation date in the future would suppress all later prices.
 func (t Sent) Validate() error {
-	if t.CreationDate < 0 || t.CreationDate > seen.LatestPrice {
+	if t.CreationDate < 0 || t.CreationDate > keepa.LatestPrice {
 		return fmt.Errorf("creation_date %d: want Keepa minutes", t.CreationDate)
 	}
 	return nil
+}
+
+// isOlder reports whether what was sent is about an older price, or about another whose date no price can have.
+func (t Sent) isOlder(id pipeline.Identity) bool {
+	return t.CreationDate < id.CreationDate || t.CreationDate > id.CreationDate && keepa.Minute(t.CreationDate).Impossible(t.At)
 }
 
 func (l *sender) cell(id pipeline.Identity) bus.Cell {
@@ -45,7 +50,7 @@ func (l *sender) knows(ctx context.Context, id pipeline.Identity) (bool, error) 
 		l.n.env.Log.Warn("what a target was sent cannot be read, it is sent again", "target", l.target.Name(), "asin", id.ASIN, "err", err)
 		return false, nil
 	}
-	if t.CreationDate < id.CreationDate {
+	if t.isOlder(id) {
 		return false, nil
 	}
 	return true, l.renew(ctx, id, t)
@@ -72,7 +77,7 @@ func (l *sender) renew(ctx context.Context, id pipeline.Identity, t Sent) error 
 // remember writes that the target was sent a deal, or refused it.
 func (l *sender) remember(ctx context.Context, id pipeline.Identity, refused string) error {
 	_, err := bus.ChangeOwn(ctx, l.cell(id), func(t Sent) (Sent, bool, error) {
-		return Sent{CreationDate: id.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.CreationDate < id.CreationDate, nil
+		return Sent{CreationDate: id.CreationDate, At: l.n.env.Now().UTC(), Refused: refused}, t.isOlder(id), nil
 	})
 	return err
 }

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
-	"strings"
 )
 
 // The most bytes of an answer that are read, unpacked. A longer answer is
@@ -18,7 +17,7 @@ const (
 	maxToken    = 64 << 10 // has some hundred bytes
 	maxDeals    = 16 << 20 // a page of 150 rows has 350 KB
 	maxSellers  = 16 << 20 // 100 sellers
-	maxProducts = 32 << 20 // 100 products without offers, each 50 to 750 KB, mostly 120 KB
+	maxProducts = 40 << 20 // 100 products without offers, each 50 to 750 KB; of long-tracked books 340 KB on average
 	maxOffers   = 16 << 20 // one product with offers; the largest captured has 1.3 MB
 	maxRefusal  = 1 << 20  // an answer with another status than 200, of which one sentence is used
 	maxHeader   = 256 << 10
@@ -45,8 +44,9 @@ var errTooLarge = errors.New("the answer is larger than anything Keepa sends")
 func read(resp *http.Response, most int) ([]byte, error) {
 	b := bufio.NewReader(resp.Body)
 	var r io.Reader = b
-	// A proxy may leave "gzip" in the header of a body that it has unpacked: such a body is read as it is.
-	if head, _ := b.Peek(2); strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") && string(head) == "\x1f\x8b" {
+	// The bytes tell, and not the header: a proxy may leave it on a body that it has unpacked, drop it from
+	// one that it has not, or spell it x-gzip. No JSON and no page begins so.
+	if head, _ := b.Peek(2); string(head) == "\x1f\x8b" {
 		z, err := gzip.NewReader(r)
 		if err != nil {
 			return nil, err
@@ -67,7 +67,7 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 			if len(buf) >= most {
 				return buf, endsAt(r, most)
 			}
-			buf = append(room(min(most, 2*cap(buf))), buf...)
+			buf = append(room(larger(cap(buf), most)), buf...)
 		}
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -83,6 +83,15 @@ func readMost(r io.Reader, most int) ([]byte, error) {
 // large is the buffer size from which on garbage is collected first. Answers that
 // need one are rare: a full peek does, and its tokens take 20 minutes to refill.
 const large = 8 << 20
+
+// larger returns the size of the buffer after one that is full. From large on it is the limit,
+// so that no more than large is held twice.
+func larger(size, most int) int {
+	if size >= large {
+		return most
+	}
+	return min(most, 2*size)
+}
 
 // room returns an empty buffer. It keeps the memory of four simultaneous hostile
 // answers to that of their bodies, without the garbage of growing buffers.

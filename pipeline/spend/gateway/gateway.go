@@ -296,7 +296,7 @@ func classify(a Answer, head http.Header) (Answer, error) {
 		e.Kind = Refused
 	case s == http.StatusTooManyRequests:
 		e.Kind = InDebt
-	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative():
+	case s == http.StatusBadRequest && decodeErr == nil && !env.Authoritative() && env.TokenFlowReduction == 0:
 		e.Kind = BadKey
 	case s >= 500:
 		e.Kind = Server

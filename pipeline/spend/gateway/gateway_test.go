@@ -150,6 +150,7 @@ func TestEveryEndHasItsKindAndNoErrorHoldsTheKey(t *testing.T) {
 		{"407", status(407, ""), Proxy, true, true, -999},
 		{"429 with a page of HTML", status(429, "<html>slow down"), Proxy, true, true, -999},
 		{"a bad key", status(400, zero), BadKey, false, false, -999},
+		{"a bad field on a plan that trackings eat", status(400, strings.Replace(zero, `"tokenFlowReduction":0`, `"tokenFlowReduction":5`, 1)), Rejected, false, false, -999},
 		{"400", status(400, refused+`,"error":{"type":"invalidParameter","message":"no","details":null}}`), Rejected, false, false, 42},
 		{"an error in a 200", status(200, refused+`,"error":{"type":"invalidParameter","message":"Either no or a minimum of 20 offers must be requested.","details":null}}`), Rejected, false, false, 42},
 		{"a page of HTML", status(200, "<html>hello"), Proxy, true, true, -999},
@@ -306,6 +307,40 @@ func TestAZippedAnswerIsRead(t *testing.T) {
 	r, err := g.Token(t.Context())
 	if err != nil || r.Left != 42 || r.Rate != 5 || r.RefillInMS != 30000 || r.TookMS != 120 || r.FlowRed != 2.5 {
 		t.Errorf("reading %+v (%v)", r, err)
+	}
+}
+
+func TestABodyIsUnpackedByItsBytesWhateverItsHeaderSays(t *testing.T) {
+	t.Parallel()
+	body := envelope + `,"products":[{"asin":"B000000001"}]}`
+	for _, packed := range []bool{true, false} {
+		for _, encoding := range []string{"", "gzip", "x-gzip", "identity"} {
+			g := newGateway(t, serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				if encoding != "" {
+					w.Header().Set("Content-Encoding", encoding)
+				}
+				said := []byte(body)
+				if packed {
+					said = zip(body)
+				}
+				_, _ = w.Write(said)
+			}), time.Minute)
+			a, err := g.Products(t.Context(), claim(t), 1, []string{"B000000001"}, false)
+			if err != nil || a.Part != nil || string(a.Body) != body || a.Consumed != 6 {
+				t.Errorf("packed %t, encoding %q: %v, %v, %s", packed, encoding, err, a.Part, a.Body)
+			}
+		}
+	}
+}
+
+func TestAnAnswerWithAnErrorWithoutWordsIsKept(t *testing.T) {
+	t.Parallel()
+	for _, odd := range []string{"false", "0", "true", "7"} {
+		body := envelope + `,"error":` + odd + `,"products":[{"asin":"B000000001"}]}`
+		g := newGateway(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(body)) }), time.Minute)
+		if a, err := g.Products(t.Context(), claim(t), 1, []string{"B000000001"}, false); err != nil || a.Part != nil || a.Consumed != 6 {
+			t.Errorf("%s: %v, %v", odd, err, a.Part)
+		}
 	}
 }
 

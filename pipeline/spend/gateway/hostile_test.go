@@ -54,6 +54,9 @@ var hostile = map[string]http.HandlerFunc{
 	"endless empty rows":  without(envelope+`,"deals":{"dr":[`, "{},"),
 	"zip bomb":            bomb(head, strings.Repeat(element, 20_000)),
 	"zip bomb of nothing": bomb("", strings.Repeat("\x00", 1<<20)),
+	"zip bomb in disguise": func(w http.ResponseWriter, r *http.Request) {
+		bomb(head, strings.Repeat(element, 20_000))(plain{w}, r)
+	},
 	"endless refusal": func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		endless(w, head, element)
@@ -125,6 +128,11 @@ func bomb(head, block string) http.HandlerFunc {
 	}
 }
 
+// plain is an answer that does not name its encoding.
+type plain struct{ http.ResponseWriter }
+
+func (plain) Header() http.Header { return http.Header{} }
+
 func zip(s string) []byte {
 	var buf bytes.Buffer
 	z := gzip.NewWriter(&buf)
@@ -186,6 +194,21 @@ func TestWhatCameOfATooLargeAnswerIsKept(t *testing.T) {
 	}
 }
 
+func TestAHundredLongTrackedBooksFitIntoOneAnswer(t *testing.T) {
+	t.Parallel()
+	var body strings.Builder
+	body.WriteString(head)
+	for i := range MaxASINs {
+		fmt.Fprintf(&body, `{"asin":"B%09d","title":%q},`, i, strings.Repeat("x", 400_000))
+	}
+	said := zip(strings.TrimSuffix(body.String(), ",") + "]}")
+	g := newGateway(t, serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(said) }), time.Minute)
+	a, err := g.call(t.Context(), "product", url.Values{})
+	if err != nil || a.Part != nil || len(a.Body) < MaxASINs*400_000 {
+		t.Errorf("%d bytes of %d, %v, %v", len(a.Body), body.Len(), a.Part, err)
+	}
+}
+
 // askEnv makes the test binary the child that calls a hostile Keepa.
 const askEnv = "RATCHET_GATEWAY_ASK"
 
@@ -218,7 +241,7 @@ func TestFourHostileAnswersAtOnceStayWithin300MB(t *testing.T) {
 		}
 	}
 	for endpoint, names := range map[string][]string{
-		"product": {"endless", "endless key", "endless numbers", "zip bomb", "zip bomb of nothing", "endless refusal", "endless header"},
+		"product": {"endless", "endless key", "endless numbers", "zip bomb", "zip bomb of nothing", "zip bomb in disguise", "endless refusal", "endless header"},
 		"seller":  {"endless sellers"},
 		"deal":    {"endless rows", "endless empty rows"},
 	} {

@@ -1,11 +1,13 @@
 package seen_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/seen"
 	"ratchet/test/streams"
@@ -88,6 +90,36 @@ func TestWhatIsRememberedOfAPriceThatCannotHaveBegunIsReplaced(t *testing.T) {
 	}
 }
 
+func TestAPriceFromTheFutureGivesWayToAnEarlierOne(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	decided := memory(pipeline.Identity{}, "").DecidedAt
+	now := int64(keepa.FromTime(decided))
+	for i, c := range []struct {
+		ahead int64 // minutes
+		gives bool
+	}{{60, false}, {48 * 60, false}, {48*60 + 1, true}, {30 * 365 * 24 * 60, true}} {
+		asin := fmt.Sprintf("B%09d", i)
+		future, today := price(asin, now+c.ahead), price(asin, now-60)
+		for _, id := range []pipeline.Identity{future, today} {
+			if err := seen.Store(t.Context(), b, id, memory(id, "decided")); err != nil {
+				t.Fatal(err)
+			}
+			if err := seen.Want(t.Context(), b, id, "books@1", decided); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m, err := seen.Read(t.Context(), b, []pipeline.Identity{today})
+		if _, remembered := m[today]; err != nil || remembered != c.gives {
+			t.Errorf("%d minutes ahead: the price of today is remembered %t, want %t; %v", c.ahead, remembered, c.gives, err)
+		}
+		w, err := seen.Wanted(t.Context(), b, []pipeline.Identity{today})
+		if wanted := len(w[today]) > 0; err != nil || wanted != c.gives {
+			t.Errorf("%d minutes ahead: the price of today is wanted %t, want %t; %v", c.ahead, wanted, c.gives, err)
+		}
+	}
+}
+
 func TestAPriceIsOfferedByAnyFirstSourceAndByNoRefresh(t *testing.T) {
 	t.Parallel()
 	_, b := streams.Open(t)
@@ -130,7 +162,7 @@ func TestALaterPriceForgetsWhichQueriesWantedTheEarlierOne(t *testing.T) {
 		id    pipeline.Identity
 		query string
 	}{{old, "a@1"}, {old, "b@1"}, {old, "a@2"}, {old, "b@1"}} {
-		if err := seen.Want(t.Context(), b, w.id, w.query); err != nil {
+		if err := seen.Want(t.Context(), b, w.id, w.query, time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -138,7 +170,7 @@ func TestALaterPriceForgetsWhichQueriesWantedTheEarlierOne(t *testing.T) {
 		t.Errorf("%v want it", got)
 	}
 	for _, id := range []pipeline.Identity{later, old} { // the older one comes after the newer one
-		if err := seen.Want(t.Context(), b, id, "c@1"); err != nil {
+		if err := seen.Want(t.Context(), b, id, "c@1", time.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}

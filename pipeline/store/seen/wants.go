@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -48,15 +49,16 @@ func Wanted(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipel
 }
 
 // Want adds a query to those that want an identity. It may be
-// repeated; a later price discards the queries of the earlier one.
-func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string) error {
+// repeated; a later price discards the queries of the earlier one, and so does
+// any price those of one that lies days after now.
+func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string, now time.Time) error {
 	kv, err := b.Store(ctx, pipeline.BucketWants)
 	if err != nil {
 		return err
 	}
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(w Wants) (Wants, bool, error) {
 		switch {
-		case w.CreationDate > id.CreationDate && w.CreationDate < LatestPrice:
+		case later(w.CreationDate, id.CreationDate, now):
 			return w, false, nil
 		case w.CreationDate != id.CreationDate:
 			w = Wants{CreationDate: id.CreationDate}

@@ -18,7 +18,7 @@ func TestAnUnreadableEntryOfWantsHidesNoOtherAndIsRewritten(t *testing.T) {
 	ids := make([]pipeline.Identity, 2)
 	for i, asin := range d.ASINs(keepasim.Good)[:2] {
 		ids[i] = d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration).Survivor.Identity
-		if err := seen.Want(t.Context(), d.Bus, ids[i], "books@1"); err != nil {
+		if err := seen.Want(t.Context(), d.Bus, ids[i], "books@1", d.Env.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,7 +49,7 @@ func TestAnUnreadableEntryOfWantsHidesNoOtherAndIsRewritten(t *testing.T) {
 		if w := wanted(); len(w[ids[0]]) > 0 || !slices.Equal(w[ids[1]], []string{"books@1"}) {
 			t.Errorf("%.80q: wanted by %v, want the other ASIN's query and no other", wrong, w)
 		}
-		if err := seen.Want(t.Context(), d.Bus, ids[0], "books@1"); err != nil { // its list is read again
+		if err := seen.Want(t.Context(), d.Bus, ids[0], "books@1", d.Env.Now()); err != nil { // its list is read again
 			t.Fatal(err)
 		}
 		if w := wanted(); !slices.Equal(w[ids[0]], []string{"books@1"}) {
