@@ -52,6 +52,13 @@ A rule has an ` + "`id`" + ` and a ` + "`reason`" + ` (snake_case), the ` + "`lo
 	"`pass`, `reject` or `need`" + ` (a later look must tell). ` + "`enabled: false`" + ` turns a rule off. A condition uses inputs, thresholds, numbers, ` +
 	"`+ - * / %`" + `, comparisons, ` + "`and`, `or`, `not`" + ` and the functions ` + "`abs`, `ceil`, `float`, `floor`, `int`, `max`, `mean`, `median`, `min`, `round` and `sum`" + `.
 
+## Refreshes
+
+A stored deal is checked again by a peek. It is confirmed, for 1 token, where it passes every rule and where, in percent, ` +
+	"the used price has moved by no more than `price_percent`, Amazon's by no more than `amazon_percent`, " +
+	"and the rank has improved by no more than `rank_percent`" + `. A larger jump shows a sale, a rank that got worse shows none. ` +
+	`Otherwise another commit decides. ` + "The section `confirm`" + ` of the file has these numbers.
+
 ## Settings
 
 Amounts are in the smallest unit of the marketplace's currency: cents, pence, yen.

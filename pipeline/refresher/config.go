@@ -37,7 +37,7 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// plan returns the configuration for a Keepa plan of rate tokens a minute.
-func (c Config) plan(rate int) refresh.Plan {
-	return refresh.PlanFor(c.Period, rate, c.Share, c.Repairs)
+// plan returns the configuration for a Keepa plan of rate tokens a minute and refreshes of that cost.
+func (c Config) plan(rate int, cost refresh.Cost) refresh.Plan {
+	return refresh.PlanFor(c.Period, rate, c.Share, c.Repairs).At(cost)
 }

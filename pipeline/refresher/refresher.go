@@ -252,16 +252,16 @@ func (k *refresher) step(ctx context.Context) error {
 	if rate <= 0 {
 		rate = k.state.Rate // while the budget is unknown the last known plan is used
 	}
-	next.Rate = rate
+	next.Rate, next.Cost = rate, news.cost
 	next.Clock, next.Seq, next.Made = next.Tick(signs.Stalled(now), now), news.seq, news.made
-	round := k.round(rate, next.Clock, news.changed, now)
+	round := k.round(next, news.changed, now)
 	if err := k.publish(ctx, round, now); err != nil {
 		return err
 	}
 	if err := k.swap(ctx, round); err != nil {
 		return err
 	}
-	next.Summary = k.cfg.plan(rate).Sum(k.stock.with(nil))
+	next.Summary = k.cfg.plan(rate, next.Cost).Sum(k.stock.with(nil))
 	if err := k.keep(ctx, next); err != nil {
 		return err
 	}
@@ -277,7 +277,7 @@ func (k *refresher) catchUp(ctx context.Context, news changes) error {
 		return err
 	}
 	next := k.state
-	next.Seq, next.Made = news.seq, news.made
+	next.Seq, next.Made, next.Cost = news.seq, news.made, news.cost
 	return k.keep(ctx, next)
 }
 
@@ -290,8 +290,8 @@ type round struct {
 }
 
 // round decides about the stock after the verdicts were applied, and rewrites what STOCK would soon drop.
-func (k *refresher) round(rate int, c refresh.Clock, news map[string]refresh.Holding, now time.Time) round {
-	r := k.decide(rate, c, news, now)
+func (k *refresher) round(c refresh.Checkpoint, news map[string]refresh.Holding, now time.Time) round {
+	r := k.decide(c, news, now)
 	for _, key := range k.stock.aged(process.MachineNow()) {
 		if _, changed := r.store[key]; !changed {
 			r.store[key], r.aged[key] = k.stock.holding(key), true
@@ -301,14 +301,14 @@ func (k *refresher) round(rate int, c refresh.Clock, news map[string]refresh.Hol
 }
 
 // decide decides which deals change their state, and which are offered.
-func (k *refresher) decide(rate int, c refresh.Clock, news map[string]refresh.Holding, now time.Time) round {
+func (k *refresher) decide(c refresh.Checkpoint, news map[string]refresh.Holding, now time.Time) round {
 	r := round{store: maps.Clone(news), aged: map[string]bool{}}
-	if rate <= 0 {
+	if c.Rate <= 0 {
 		return r // the budget was never known, nor is what it can refresh
 	}
-	p := k.cfg.plan(rate)
+	p := k.cfg.plan(c.Rate, c.Cost)
 	all := k.worthAToken(k.stock.with(news))
-	r.Round = p.Round(all, c, now)
+	r.Round = p.Round(all, c.Clock, now)
 	for _, h := range r.Change {
 		r.store[pipeline.KeySeen(h.Identity)] = h
 	}

@@ -85,7 +85,7 @@ func half(ctx context.Context, k *refresher, statements int) error {
 	if err != nil {
 		return err
 	}
-	r := k.round(rate, k.state.Tick(signs.Stalled(now), now), news.changed, now)
+	r := k.round(refresh.Checkpoint{Clock: k.state.Tick(signs.Stalled(now), now), Rate: rate, Cost: news.cost}, news.changed, now)
 	for _, statement := range []func() error{
 		func() error { return k.publish(ctx, r, now) },
 		func() error { return k.swap(ctx, r) },

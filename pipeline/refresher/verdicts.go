@@ -19,9 +19,10 @@ import (
 // changes is what VERDICTS brought since the last step.
 type changes struct {
 	changed map[string]refresh.Holding
-	seq     uint64 // read up to here
-	made    uint32 // epoch of the stream
-	more    bool   // there are further verdicts
+	seq     uint64       // read up to here
+	made    uint32       // epoch of the stream
+	cost    refresh.Cost // with these
+	more    bool         // there are further verdicts
 }
 
 // verdictsAtOnce bounds what is held of the verdicts of one step: after a pause of months they are read in parts.
@@ -50,7 +51,7 @@ type accepted struct {
 
 // readVerdicts reads the verdicts since the last step that create a deal, or are about an ASIN in the stock.
 func (k *refresher) readVerdicts(ctx context.Context) (changes, error) {
-	h := changes{changed: map[string]refresh.Holding{}, seq: k.state.Seq, made: k.state.Made}
+	h := changes{changed: map[string]refresh.Holding{}, seq: k.state.Seq, made: k.state.Made, cost: k.state.Cost}
 	span, err := k.verdicts(ctx)
 	if err != nil {
 		return h, err
@@ -67,6 +68,9 @@ func (k *refresher) readVerdicts(ctx context.Context) (changes, error) {
 		return h, err
 	}
 	for _, r := range verdicts {
+		if r.Source == pipeline.SourceRefresh && r.body.Tokens > 0 { // new rules decide again for no token
+			h.cost = h.cost.After(r.body.TokensSpent)
+		}
 		if r.deal != nil {
 			if r.Deal, err = k.dealOf(ctx, r, rows[r.origin]); err != nil {
 				return h, err

@@ -96,6 +96,45 @@ func TestARefreshThatFailedIsOfferedAgainWithinHours(t *testing.T) {
 	}
 }
 
+func TestThePlanCountsWhatRefreshesCost(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, 1)
+	budget(t, d, `{"est":100,"rate":5,"state":"burst"}`)
+	id := ident(1, 1)
+	looked := func(n int, look pipeline.Look, o pipeline.Outcome, source pipeline.Source, tokens, spent int) bus.Message {
+		v := pipeline.Verdict{
+			Identity: id, Look: look, Outcome: o, Source: source, DecidedAt: desk.T0.Add(time.Duration(n) * time.Minute), Tokens: tokens, TokensSpent: spent,
+		}
+		if o == pipeline.Accept {
+			v.Deal = json.RawMessage(`{"offer_matched":true}`)
+		}
+		return messages.Verdict(pipeline.RunLive, fmt.Sprintf("look-%d", n), "", v)
+	}
+	publish(t, d,
+		finds(id, `{"offer_matched":true}`, desk.T0),
+		looked(1, pipeline.LookPeek, pipeline.Confirm, pipeline.SourceRefresh, 1, 1),
+		looked(2, pipeline.LookCommit, pipeline.Accept, pipeline.SourceLive, 6, 7),    // a new price in the list
+		looked(3, pipeline.LookCommit, pipeline.Accept, pipeline.SourceRefresh, 0, 7), // decided again by new rules
+	)
+	hour := desk.T0.Add(time.Hour)
+	k := at(t, d, hour)
+	step(t, k)
+	if got := k.state.Summary.PerHour; got != 45 {
+		t.Errorf("peeks confirm, and %g refreshes an hour are planned, want 45", got)
+	}
+	var ms []bus.Message
+	for n := range 300 {
+		ms = append(ms, looked(10+n, pipeline.LookCommit, pipeline.Accept, pipeline.SourceRefresh, 6, 7))
+	}
+	publish(t, d, ms...)
+	for _, k := range []*refresher{k, at(t, d, hour.Add(time.Minute))} { // the second starts from what the first stored
+		step(t, k)
+		if got := k.state.Summary.PerHour; got < 45.0/7 || got > 45.0/6.9 {
+			t.Errorf("all refreshes cost 7 tokens, and %g an hour are planned, want %g", got, 45.0/7)
+		}
+	}
+}
+
 func TestMoreVerdictsThanAStepReadsAreReadByTheNext(t *testing.T) {
 	t.Parallel()
 	d := desk.New(t, 1)
@@ -145,7 +184,7 @@ func TestAPlansRefresherHoldsTheDealsOfItsMarketplacesAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		k := on(t, d, b, desk.T0.Add(25*time.Hour))
-		r := k.round(5, k.state.Clock, map[string]refresh.Holding{}, k.env.Now())
+		r := k.round(refresh.Checkpoint{Clock: k.state.Clock, Rate: 5}, map[string]refresh.Holding{}, k.env.Now())
 		own := pipeline.KeySeen(ident(domain, domain))
 		if len(k.stock.all) != 1 || k.stock.all[own] == nil || len(r.Offer) != 1 || r.Offer[0].Holding.Domain != domain {
 			t.Errorf("the plan %q of marketplace %d holds %d deals and offers %+v", p, domain, len(k.stock.all), r.Offer)

@@ -33,6 +33,7 @@ type Checkpoint struct {
 	Seq     uint64  `json:"seq"`  // in VERDICTS: processed up to here
 	Made    uint32  `json:"made"` // when that stream was created: distinguishes it from a later one
 	Rate    int     `json:"rate"` // tokens a minute, last known value
+	Cost    Cost    `json:"cost,omitempty"`
 	Summary Summary `json:"summary"`
 }
 
@@ -45,7 +46,7 @@ const (
 // the future would never tick again, and too long a run would expire every stale deal. last is the last sequence of
 // VERDICTS, made the time at which that stream was created.
 func (c Checkpoint) Valid(last uint64, made uint32, now time.Time) bool {
-	return c.Rate >= 0 && c.Rate <= mostRate && c.Ran >= 0 && c.Ran <= longestRun && !c.At.After(now.Add(farAhead)) && (c.Made != made || c.Seq <= last)
+	return c.Rate >= 0 && c.Rate <= mostRate && c.Cost >= 0 && c.Cost <= mostCost && c.Ran >= 0 && c.Ran <= longestRun && !c.At.After(now.Add(farAhead)) && (c.Made != made || c.Seq <= last)
 }
 
 // Signs are the evidence for whether looks are being decided.

@@ -22,8 +22,8 @@ type Plan struct {
 }
 
 // PlanFor returns a plan that looks at a deal once in a period; the deal is stale after
-// two and may expire after three. rate is the plan's tokens a minute, share the part of
-// them for refreshes, each of which costs a token while nothing changed.
+// two and may expire after three. rate is the plan's tokens a minute, share the part of them
+// for refreshes, each of which costs a token while nothing changed; At has the cost that was seen.
 func PlanFor(period time.Duration, rate int, share float64, repairs int) Plan {
 	return Plan{
 		Period: period, Stale: 2 * period, Expire: 3 * period, PerHour: 60 * float64(rate) * share,

@@ -366,9 +366,9 @@ func (j *Judge) SellerWanted(row keepa.DealRow, p keepa.Product, known map[strin
 
 // Confirm judges a stored deal again from a peek: its own copy, at the price, in the condition and beside the
 // next-best offer that the commit found, over today's histories. The outcome is confirm if every rule of the
-// commit accepts it, and used price, Amazon's price and rank have moved by no more than the rule file tolerates;
-// the finding then carries the deal with today's numbers. False if only another commit can decide: so it is for a
-// copy that was not the cheapest one, because a peek shows the lowest price alone, and nothing of that copy.
+// commit accepts it, and used price and Amazon's price have moved, and the rank has improved, by no more than the rule
+// file tolerates; the finding then carries the deal with today's numbers. False if only another commit can decide. That
+// includes a copy that was not the cheapest, because a peek shows the lowest price alone, and nothing of that copy.
 func (j *Judge) Confirm(stored *deal.Deal, row keepa.DealRow, p keepa.Product, now time.Time) (Finding, bool) {
 	f, err := j.held(stored, &row, &p, now)
 	if err != nil || stored.Extraction != deal.Extraction || !j.unmoved(stored, f.view) {
@@ -404,7 +404,8 @@ func (j *Judge) held(stored *deal.Deal, row *keepa.DealRow, p *keepa.Product, no
 	return &facts{view: view, s: s}, err
 }
 
-// unmoved reports whether the prices and the rank behind the deal are still there.
+// unmoved reports whether the prices behind the deal are still there, and no jump of the rank shows a sale. A rank that
+// got worse shows none: it drifts up between two sales, and the new estimate takes it into account.
 func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 	t := j.file.Confirm
 	was := func(t keepa.PriceType) *int64 {
@@ -415,7 +416,12 @@ func (j *Judge) unmoved(stored *deal.Deal, v deal.View) bool {
 	}
 	lowest := was(keepa.Used)
 	return lowest != nil && *lowest == stored.UsedCents() && within(lowest, v.Used, t.PricePercent) && within(was(keepa.Amazon), v.Amazon, t.AmazonPercent) &&
-		(stored.Rank == nil || v.Rank == nil || within(stored.Rank, v.Rank, t.RankPercent))
+		!improved(stored.Rank, v.Rank, t.RankPercent)
+}
+
+// improved reports whether a rank is lower than it was by more than that many percent; false where one is unknown.
+func improved(was, is *int64, percent float64) bool {
+	return was != nil && is != nil && float64(*was-*is)*100 > percent*float64(*was)
 }
 
 // within reports whether two values differ by at most that many percent of the first; both may be absent.

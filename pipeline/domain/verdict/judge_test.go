@@ -161,6 +161,9 @@ func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 		other.Stats = &moved
 		return other
 	}
+	if f, ok := j.Confirm(d, row, with(func(v keepa.Values) { v[keepa.Sales] *= 3 }), at); !ok || *f.Deal.Rank != 3**d.Rank {
+		t.Errorf("nothing was sold since, so the rank got worse, and the deal is not confirmed: %+v", f)
+	}
 	old := *d
 	old.Extraction--
 	dearer := *d
@@ -174,7 +177,7 @@ func TestARefreshConfirmsADealThatTodaysHistoriesStillSupport(t *testing.T) {
 		"the used price moved":            {d, with(func(v keepa.Values) { v[keepa.Used]++ }), at},
 		"Amazon came in":                  {d, with(func(v keepa.Values) { v[keepa.Amazon] = int(d.LandedCents) }), at},
 		"the lowest new price fell":       {d, with(func(v keepa.Values) { v[keepa.New] = int(d.LandedCents) }), at},
-		"the rank collapsed":              {d, with(func(v keepa.Values) { v[keepa.Sales] *= 3 }), at},
+		"the rank shows a sale":           {d, with(func(v keepa.Values) { v[keepa.Sales] /= 3 }), at},
 		"nothing was sold for two years":  {d, peek, at.AddDate(2, 0, 0)},
 		"it rests on an earlier estimate": {&old, peek, at},
 		"its copy was not the cheapest":   {&dearer, peek, at},

@@ -60,7 +60,7 @@ func (r *Rule) Thresholds() []string { return slices.Clone(r.thresholds) }
 // Tolerances are how far a stored deal may move and still be confirmed by a peek, in percent.
 type Tolerances struct {
 	PricePercent  float64 `yaml:"price_percent"`
-	RankPercent   float64 `yaml:"rank_percent"`
+	RankPercent   float64 `yaml:"rank_percent"` // by how much the rank may improve; it may always get worse
 	AmazonPercent float64 `yaml:"amazon_percent"`
 }
 

@@ -91,7 +91,9 @@ func TestARefreshIsConfirmedOnlyWhereNothingMoved(t *testing.T) {
 		"the used price moved":  {deal.View{Used: cents(2000), Rank: cents(50_000)}, false},
 		"the used price went":   {deal.View{Rank: cents(50_000)}, false},
 		"Amazon came in":        {deal.View{Used: cents(1000), Amazon: cents(1100), Rank: cents(50_000)}, false},
-		"the rank collapsed":    {deal.View{Used: cents(1000), Rank: cents(900_000)}, false},
+		"the rank got worse":    {deal.View{Used: cents(1000), Rank: cents(900_000)}, true}, // nothing was sold
+		"the rank halved":       {deal.View{Used: cents(1000), Rank: cents(25_000)}, true},
+		"something was sold":    {deal.View{Used: cents(1000), Rank: cents(24_000)}, false},
 	} {
 		if got := j.unmoved(stored, c.view); got != c.want {
 			t.Errorf("%s: unmoved %t", name, got)

@@ -29,11 +29,13 @@ const (
 // find: with more the interval shrinks, with fewer it grows.
 const quarterPage = RowsPerPage / 4
 
-// DefaultPlan follows the measured list: a fifth of the new rows
-// enter with an old date, and rows leave after about half a day.
+// DefaultPlan follows the measured list: a fifth of the new rows enter with an old date, and rows leave after about
+// half a day. Between captured sweeps 82 rows came in below the mark: 5 at most 4 minutes below it, none between 5 and
+// 60, and 77 deeper, which only a sweep finds. So a margin of an hour finds no more than one of 10 minutes, and with
+// it many polls buy a second page that shows nothing new.
 func DefaultPlan() Plan {
 	return Plan{
-		SweepEvery: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 60,
+		SweepEvery: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 10,
 		Window: 10 * time.Hour, Patience: time.Hour, Most: 66, Price: 5,
 	}
 }
@@ -64,9 +66,9 @@ func (p Plan) afford(tokens, part float64) time.Duration {
 // owed or much is new, grows while little is, and never costs more than a part of the income.
 func (p Plan) Next(s State, r *Read) (time.Duration, string) {
 	last := time.Duration(s.IntervalS) * time.Second
-	pages := 1
-	if !r.Ordered() {
-		pages = r.Pages // each read covers all of it
+	pages := max(1, r.Pages) // as many as the next is likely to buy
+	if r.Sweep && r.Ordered() {
+		pages = 1 // the next read is incremental
 	}
 	cost := float64(pages) * p.Price
 	shortest := max(p.Shortest, p.afford(cost, busyPart))

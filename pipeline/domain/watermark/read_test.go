@@ -92,12 +92,30 @@ func TestARunOfOldRowsAtTheEndOfAPageEndsARead(t *testing.T) {
 
 func TestAnIncrementalReadEndsBelowTheWatermarkAndItsMargin(t *testing.T) {
 	t.Parallel()
-	next, r, c := read(state(), page(0, 450, 0, 150), page(1, 450, 149, 150))
+	s := state()
+	s.Mark = keepaNow - 100
+	next, r, c := read(s, page(0, 450, 0, 150), page(1, 450, 149, 150))
 	if !r.Done || r.Pages != 2 || next.Mark != keepaNow || len(next.Gaps) != 0 || next.Read != nil {
 		t.Errorf("%d pages, done %v: %+v", r.Pages, r.Done, next)
 	}
 	if len(c.Opened) != 0 {
 		t.Errorf("opened %v", c.Opened)
+	}
+}
+
+func TestAReadGoesTenMinutesBelowTheMarkAndBuysNoPageForMore(t *testing.T) {
+	t.Parallel()
+	for ago, pages := range map[Mark]int{60: 1, 90: 1, 91: 2, 99: 2} { // the last fifty rows of the first page are 100 to 149 minutes old
+		s := state()
+		s.Mark = keepaNow - ago
+		begun := s.Begin("q@1", 1, DefaultPlan(), t0)
+		r := begun.NewRead(DefaultPlan())
+		for i := 0; !r.Done; i++ {
+			r.Take(page(i, 450, Mark(149*i), 150))
+		}
+		if r.Pages != pages {
+			t.Errorf("with the mark %d minutes ago %d pages are bought, want %d", ago, r.Pages, pages)
+		}
 	}
 }
 
@@ -329,6 +347,15 @@ func TestTheIntervalFollowsWhatIsNewAndStaysWithinTheIncome(t *testing.T) {
 		r := NewRead(false, 0, 66, 0)
 		r.Listed, r.Fresh, r.Pages = 150, n, 1
 		return r
+	}
+	long := fresh(60)
+	long.Pages = 3
+	if got, why := p.Next(State{IntervalS: 1000}, long); got != 30*time.Minute {
+		t.Errorf("after a read of three pages: %v (%s), want 30m, in which a tenth of the income pays for three", got, why)
+	}
+	long.Sweep = true
+	if got, why := p.Next(State{IntervalS: 1000}, long); got != 15*time.Minute {
+		t.Errorf("after a sweep of three pages: %v (%s), want 15m: the next read is incremental", got, why)
 	}
 	for _, c := range []struct {
 		name   string
