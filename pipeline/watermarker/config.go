@@ -27,8 +27,8 @@ type Config struct {
 	Shortest time.Duration `env:"WATERMARKER_SHORTEST, default=15m"`
 	// Longest is the longest time between two polls of one query.
 	Longest time.Duration `env:"WATERMARKER_LONGEST, default=2h"`
-	// Sweep is the time between two full reads of a list.
-	Sweep time.Duration `env:"WATERMARKER_SWEEP, default=12h"`
+	// Sweep is the time between two full reads of a list: longer where they would cost more than 2 % of the income.
+	Sweep time.Duration `env:"WATERMARKER_SWEEP, default=4h"`
 	// Backlog is how many candidates may wait before polling stops.
 	Backlog int `env:"WATERMARKER_BACKLOG, default=20000"`
 	// Refresher is how stored deals are kept current.

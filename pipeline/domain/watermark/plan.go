@@ -32,10 +32,11 @@ const quarterPage = RowsPerPage / 4
 // DefaultPlan follows the measured list: a fifth of the new rows enter with an old date, and rows leave after about
 // half a day. Between captured sweeps 82 rows came in below the mark: 5 at most 4 minutes below it, none between 5 and
 // 60, and 77 deeper, which only a sweep finds. So a margin of an hour finds no more than one of 10 minutes, and with
-// it many polls buy a second page that shows nothing new.
+// it many polls buy a second page that shows nothing new. A row that only a sweep finds waits for half of its interval,
+// and a twelfth of the prices changes in an hour: so it is short, and sweepPart keeps it from costing much.
 func DefaultPlan() Plan {
 	return Plan{
-		SweepEvery: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 10,
+		SweepEvery: 4 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 10,
 		Window: 10 * time.Hour, Patience: time.Hour, Most: 66, Price: 5,
 	}
 }
