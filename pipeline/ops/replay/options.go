@@ -71,9 +71,6 @@ func (o Options) Validate() error {
 	if o.Look != pipeline.LookPeek && o.Look != pipeline.LookCommit && !glances && (o.Look != "" || !o.Resume) {
 		errs = append(errs, fmt.Errorf("--look: want peek or commit, got %q", o.Look))
 	}
-	if len(o.Rules) == 0 && !o.Resume {
-		errs = append(errs, errors.New("--rules: want a rule file; the built-in one is schemas/rules/used-books.yaml"))
-	}
 	if o.Depth != "" && o.Depth != Inputs && o.Depth != Answers {
 		errs = append(errs, fmt.Errorf("--depth: want inputs or answers, got %q", o.Depth))
 	}

@@ -67,6 +67,8 @@ func (r *Replay) choose() error {
 		return fmt.Errorf("--resume: run %s does not exist", r.o.Run)
 	case r.exists() && len(rules) == 0:
 		rules = []byte(r.Rules)
+	case len(rules) == 0:
+		return errors.New("--rules: want a rule file; `ratchet rules show` prints the current one")
 	}
 	var err error
 	if r.judge, err = verdict.NewJudge(rules); err != nil {
