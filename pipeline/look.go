@@ -11,6 +11,19 @@ const (
 	LookCommit Look = "commit" // full history with offers: 6 tokens and more
 )
 
+// Bound returns the words before a profit that the look finds: that of a peek is an upper bound for the commit, that of
+// a glance a guess.
+func (l Look) Bound() string {
+	switch l {
+	case LookGlance:
+		return "about "
+	case LookPeek:
+		return "at most "
+	case LookList, LookCommit:
+	}
+	return ""
+}
+
 // Stage is a daemon that spends tokens.
 type Stage string
 

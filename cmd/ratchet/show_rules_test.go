@@ -100,4 +100,3 @@ func TestTheCommandThatResumesAReplayReachesTheSameOne(t *testing.T) {
 		}
 	}
 }
-

@@ -62,7 +62,7 @@ func (r *Replay) choose() error {
 	rules := r.o.Rules
 	switch {
 	case r.exists() && !r.o.Resume:
-		return fmt.Errorf("--run: run %s exists already (%s); add --resume to resume it, or choose another name", r.o.Run, r.state())
+		return fmt.Errorf("--run: run %s exists already (%s); add --resume to resume it, or choose another name", r.o.Run, r.State())
 	case !r.exists() && r.o.Resume:
 		return fmt.Errorf("--resume: run %s does not exist", r.o.Run)
 	case r.exists() && len(rules) == 0:
@@ -83,7 +83,8 @@ func (r *Replay) choose() error {
 	return nil
 }
 
-func (r *Record) state() string {
+// State returns how far the run is, for people.
+func (r *Record) State() string {
 	if r.Done {
 		return fmt.Sprintf("complete, %d decided again", r.Sums.Same+r.Sums.Changed)
 	}
