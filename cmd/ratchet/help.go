@@ -115,8 +115,8 @@ Example:
 	"queries check": `Example:
   ratchet queries check mine/used-books.json`,
 	"queries apply": `The files are checked as ` + "`queries check`" + ` does and put live together as the next version: the watermarker reads their lists
-without a restart and those of no other query, and they override QUERIES and --query from then on. A query that stays the same goes
-on from its watermark; the watermark of one that is left out is kept for the day when it comes back.
+without a restart and those of no other query, and they override QUERIES and --query from then on. An unchanged query resumes
+from its watermark; that of a query left out is kept and used if it is applied again.
 
 Example:
   ratchet queries apply mine/used-books.json`,
