@@ -41,9 +41,8 @@ type Options struct {
 
 	ChangedOnly bool // store only the verdicts that change
 
-	Resume  bool // resume a run that was started
-	Workers int  // goroutines that decide; 0 is one for each core
-	Batch   int  // verdicts in one step, which bounds the memory; 0 is 128
+	Resume bool // resume a run that was started
+	Batch  int  // verdicts in one step, which bounds the memory; 0 is 128
 }
 
 // Depth is what a replay decides from.

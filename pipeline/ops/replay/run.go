@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,6 @@ func Open(ctx context.Context, b *bus.Bus, ch Warehouse, o Options, progress fun
 	} else if err := r.begin(ctx, ch); err != nil {
 		return nil, err
 	}
-	r.o.Workers = cmp.Or(r.o.Workers, runtime.GOMAXPROCS(0))
 	return r, nil
 }
 
@@ -261,7 +259,8 @@ func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- 
 		done chan struct{}
 	}
 	all, ctx := errgroup.WithContext(ctx)
-	jobs, inOrder := make(chan job), make(chan job, r.o.Workers)
+	workers := runtime.GOMAXPROCS(0)
+	jobs, inOrder := make(chan job), make(chan job, workers)
 	all.Go(func() error {
 		defer close(jobs)
 		defer close(inOrder)
@@ -276,7 +275,7 @@ func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- 
 		}
 		return nil
 	})
-	for range r.o.Workers {
+	for range workers {
 		b := newDecider(r.o, r.judge, r.Made)
 		all.Go(func() error {
 			for j := range jobs {
