@@ -54,7 +54,7 @@ const metricsHead = `# Metrics
 	"Alerts are in [deploy/prometheus](../deploy/prometheus), pages for Grafana in [deploy/grafana](../deploy/grafana)." + `
 
 - An age is in pipeline time, so it is right in a simulation too. A metric whose value is unknown is absent, never 0.
-- *tokend*, *watermarker* and *keeper* (part of the watermarker) elect a leader. Only the leader has their metrics, so a sum over all processes counts nothing twice.
+- *tokend*, *watermarker* and *refresher* (part of the watermarker) elect a leader. Only the leader has their metrics, so a sum over all processes counts nothing twice.
 - A scrape costs NATS at most two requests in 5 s per deployment, and ClickHouse one query a minute.
 - Every metric of a process of a named plan (KEEPA_PLAN) also has the label *plan*; those of the first plan do not.
 - A counter begins at 0 with its process. Work that is redelivered counts again.

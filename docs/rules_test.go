@@ -10,6 +10,7 @@ import (
 	"ratchet/pipeline/domain/deal"
 	"ratchet/pipeline/domain/starter"
 	"ratchet/pipeline/domain/verdict"
+	"ratchet/schemas"
 )
 
 func TestTheManualOfTheRulesIsCurrent(t *testing.T) {
@@ -29,6 +30,19 @@ func TestTheManualOfTheRulesIsCurrent(t *testing.T) {
 	}
 }
 
+func TestTheExampleOfARuleLoads(t *testing.T) {
+	t.Parallel()
+	_, example, _ := strings.Cut(rulesHead, "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	judge, err := verdict.NewJudge([]byte(string(schemas.UsedBooks) + "\n" + example)) // which ends in its rules
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := judge.Rule("heavy_competition"); !ok || !r.On() {
+		t.Errorf("the rule is not among those that run: %+v", r)
+	}
+}
+
 const rulesHead = `# Rules
 
 The settings and inputs that a rule file may use. Generated from the code by ` + "`make golden`" + `.
@@ -41,11 +55,23 @@ $ ratchet init mine
 $ ratchet rules check mine/rules.yaml
 $ ratchet rules explain 0135048761 --rules mine/rules.yaml
 $ ratchet backtest --rules mine/rules.yaml
+$ ratchet rules apply mine/rules.yaml    # live at once; rules revert undoes it
 ` + "```" + `
+
+` + "`ratchet rules show`" + ` prints the rule file by which a running pipeline decides.
 
 ` + "`pipeline/domain/deal/doc.go`" + ` has what each input rests on, with its formula.
 
 ## Write a rule
+
+` + "```yaml" + `
+  - id: heavy_competition
+    look: commit
+    when: copy_count > 20
+    reason: heavy_competition
+    unknown: pass
+    says: More than 20 used copies are on sale, so ours waits long for its buyer.
+` + "```" + `
 
 A rule has an ` + "`id`" + ` and a ` + "`reason`" + ` (snake_case), the ` + "`look`" + ` at which it first runs (` + "`glance`, `peek` or `commit`" + `), ` +
 	`the condition ` + "`when`" + ` it rejects, and a sentence for people, ` + "`says`" + `. ` + "`unknown`" + ` decides where an input is not known: ` +

@@ -22,12 +22,12 @@
 // which the list has been read; a gap is a span below it that is still owed.
 //
 // Pipeline time is the time by which Ratchet works, which a simulation scales; machine time is never scaled, and is
-// for leases, timeouts and the lives of claims. A hint is a signal that something may have changed: it may be lost or
-// mean nothing, so its receiver also reads after a while. An epoch is the term of one leader of tokend, and a write
-// of an earlier one fails; the epoch of a stream is when it was created. To shed is to reject for no token, because
-// more waits than the income can decide. The ledger is the list of all token movements; the books are the basis of its
-// totals: the reading up to which every token is explained. A plan is a key of Keepa's with its balance and the
-// marketplaces that it serves.
+// for leases, timeouts and the lives of claims. A hint is a signal that something may have changed: it may be lost
+// or mean nothing, so its receiver also reads after a while. An epoch is the term of one leader of tokend, and a
+// write of an earlier one fails; the epoch of a stream is when it was created. To shed is to give up for no token,
+// because more waits than the income can decide; it is not a rejection. The ledger is the list of all token
+// movements; the books are the basis of its totals: the reading up to which every token is explained. A plan is a
+// key of Keepa's with its balance and the marketplaces that it serves.
 //
 // This package has no clock and no I/O.
 package pipeline

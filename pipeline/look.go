@@ -11,6 +11,19 @@ const (
 	LookCommit Look = "commit" // full history with offers: 6 tokens and more
 )
 
+// Bound returns the words before a profit that the look finds: that of a peek is an upper bound for the commit, that of
+// a glance a guess.
+func (l Look) Bound() string {
+	switch l {
+	case LookGlance:
+		return "about "
+	case LookPeek:
+		return "at most "
+	case LookList, LookCommit:
+	}
+	return ""
+}
+
 // Stage is a daemon that spends tokens.
 type Stage string
 
@@ -32,7 +45,7 @@ type Source string
 const (
 	SourceLive     Source = "live"     // the incremental read of the deal list
 	SourceGap      Source = "gap"      // a span below the watermark that was owed
-	SourceBackfill Source = "backfill" // deep pages
+	SourceBackfill Source = "backfill" // rows older than the first sweep of their list
 	SourceRefresh  Source = "refresh"  // a stored deal that is due for a refresh
 	SourceRepair   Source = "repair"   // a stored deal with missing inputs
 	SourceRetry    Source = "retry"    // retried by an operator or a replay
@@ -64,7 +77,7 @@ const (
 	Survive Outcome = "survive" // the next look is worth its price
 	Accept  Outcome = "accept"  // it is a deal
 	Reject  Outcome = "reject"  // it is not, and the reason says why
-	Shed    Outcome = "shed"    // never looked at: more was listed than the tokens can pay for
+	Shed    Outcome = "shed"    // given up after its glance, for no token: more was listed than the tokens can pay for
 	Confirm Outcome = "confirm" // a refresh found nothing changed that matters
 	Fail    Outcome = "fail"    // it could not be decided, and the reason says why
 )

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -72,14 +73,21 @@ func (c *clickhouseCmd) choose() error {
 	return nil
 }
 
-// hostOf is the host:port of a URL; what cannot be read is itself.
+// ports are those of the schemes of NATS and ClickHouse where a URL has none.
+var ports = map[string]string{"nats": "4222", "tls": "4222", "ws": "80", "wss": "443", "http": "80", "https": "443", "clickhouse": "9000"}
+
+// hostOf is the host:port of a URL, which without a scheme is one of NATS; what cannot be read is itself.
 func hostOf(raw string) string {
-	u, err := url.Parse(raw)
+	full := raw
+	if !strings.Contains(raw, "://") {
+		full = "nats://" + raw
+	}
+	u, err := url.Parse(full)
 	if err != nil || u.Host == "" {
 		return raw
 	}
-	if u.Port() == "" && u.Scheme == "nats" {
-		return u.Host + ":4222"
+	if u.Port() == "" {
+		return net.JoinHostPort(u.Hostname(), ports[u.Scheme])
 	}
 	return u.Host
 }

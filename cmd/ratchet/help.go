@@ -106,13 +106,17 @@ Example:
 Example:
   ratchet rules revert
   ratchet rules revert 1`,
+	"rules show": "The file goes to standard output: `ratchet rules show > mine.yaml` begins one to change, try with --rules and apply." + `
+
+Example:
+  ratchet rules show`,
 	"rules explain": `Example:
   ratchet rules explain 0593655036`,
 	"queries check": `Example:
   ratchet queries check mine/used-books.json`,
 	"queries apply": `The files are checked as ` + "`queries check`" + ` does and put live together as the next version: the watermarker reads their lists
-without a restart and those of no other query, and they override QUERIES and --query from then on. A query that stays the same goes
-on from its watermark; the watermark of one that is left out is kept for the day when it comes back.
+without a restart and those of no other query, and they override QUERIES and --query from then on. An unchanged query resumes
+from its watermark; that of a query left out is kept and used if it is applied again.
 
 Example:
   ratchet queries apply mine/used-books.json`,
@@ -130,7 +134,9 @@ Example:
 	"backtest": `Examples:
   ratchet backtest
   ratchet backtest --rules mine/rules.yaml --previous old/rules.yaml`,
-	"replay": `With --clickhouse-url none it decides again only what VERDICTS holds.
+	"replay": `It costs no token: it decides from stored answers and kept inputs. With --clickhouse-url none it decides again only what VERDICTS
+holds. --publish is the exception: what it offers is decided by the live rules, and looks whose answers are older than PEEKER_FRESH
+and COMMITTER_FRESH cost tokens.
 
 Example:
   ratchet replay --look peek --rules mine/rules.yaml --run stricter --since 7d`,

@@ -63,14 +63,21 @@ func (f natsFlags) config(ctx context.Context, a *app) (bus.Config, error) {
 	return c.NATS, err
 }
 
-// connect opens the bus for a command.
+// connect opens the bus for a command. Where nothing listens it fails at once, because most commands are not run while
+// NATS starts.
 func (f natsFlags) connect(ctx context.Context, a *app) (*bus.Bus, error) {
 	cfg, err := f.config(ctx, a)
 	if err != nil {
 		return nil, err
 	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
+	if !listens(ctx, cfg.URL) && ctx.Err() == nil {
+		return nil, fmt.Errorf("no pipeline runs at %s: start `ratchet up` in another terminal and leave it running, or set NATS_URL", bus.RedactURL(cfg.URL))
+	}
 	cfg.URL = credentials(cfg.URL, natsd.User)
 	b, err := bus.Connect(ctx, cfg, a.env, "ratchet-cli")
 	if err != nil || f.plan == nil {

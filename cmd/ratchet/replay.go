@@ -3,7 +3,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
@@ -20,7 +24,7 @@ type replayCmd struct {
 	clickhouseURL `embed:""`
 
 	Look    string `help:"Which look to decide again: peek or commit." placeholder:"LOOK"`
-	Rules   string `help:"The rule file to decide with." type:"path" placeholder:"FILE"`
+	Rules   string `help:"The rule file to decide with (default: the rules by which the pipeline decides)." type:"path" placeholder:"FILE"`
 	RunName string `name:"run" required:"" help:"Name of the run; its verdicts carry it as Run-Id." placeholder:"NAME"`
 	Since   span   `help:"Only what was decided within this much pipeline time (24h, 30d …)." placeholder:"D" xor:"span"`
 	From    string `help:"Only what was decided from this time on (RFC 3339 or 2006-01-02)." placeholder:"T" xor:"span"`
@@ -29,9 +33,30 @@ type replayCmd struct {
 	Source  string `help:"Only this source: live, gap, backfill, refresh, repair or retry." placeholder:"S"`
 	Reason  string `help:"Only what was decided for this reason." placeholder:"R"`
 	Resume  bool   `help:"Continue an interrupted run."`
-	Publish bool   `help:"Publish candidates that pass now to the live pipeline, once."`
+	Publish bool   `help:"Offer what passes now to the live pipeline, once. It is decided there by the live rules (apply these first: ratchet rules apply FILE), and looks whose answers are older than PEEKER_FRESH and COMMITTER_FRESH cost tokens."`
 	Depth   string `help:"inputs or answers, instead of the replay's choice." placeholder:"DEPTH"`
 	Changed bool   `name:"changed-only" help:"Store only verdicts that differ; the others are counted."`
+	Started string `help:"" env:"RULES" hidden:""`
+
+	given string `kong:"-"` // the flags that choose the pipeline
+}
+
+// AfterApply keeps the flags that choose the pipeline, for the command that resumes.
+func (c *replayCmd) AfterApply(k *kong.Context) error {
+	for _, p := range k.Path {
+		if p.Flag != nil && !p.Resolved && slices.Contains([]string{"plan", "nats-url", "clickhouse-url"}, p.Flag.Name) {
+			c.given += fmt.Sprintf(" --%s %s", p.Flag.Name, quoted(fmt.Sprint(k.FlagValue(p.Flag))))
+		}
+	}
+	return c.clickhouseURL.AfterApply(k)
+}
+
+// quoted is a value as a shell takes it.
+func quoted(value string) string {
+	if !strings.ContainsAny(value, " \t\n\"'`$&;|<>()*?[]!#~\\") {
+		return value
+	}
+	return "'" + strings.ReplaceAll(value, "'", `'\''`) + "'"
 }
 
 // Run decides again what was decided before, and compares.
@@ -52,6 +77,11 @@ func (c replayCmd) Run(a *app) error {
 		return err
 	}
 	defer b.Close()
+	if len(o.Rules) == 0 && !o.Resume {
+		if o.Rules, err = c.live(a, b); err != nil {
+			return err
+		}
+	}
 	if c.Since > 0 {
 		if o.From, err = c.since(a, b); err != nil {
 			return err
@@ -82,13 +112,24 @@ func (c replayCmd) Run(a *app) error {
 	return r.Write(a.out)
 }
 
+// live is the rule file by which the pipeline decides.
+func (c replayCmd) live(a *app, b *bus.Bus) ([]byte, error) {
+	ctx, cancel := a.bounded(answerWithin)
+	defer cancel()
+	rules, err := liveRules(ctx, b, c.Started)
+	if err != nil {
+		return nil, fmt.Errorf("the rules of the pipeline: %w; --rules FILE decides by others", err)
+	}
+	return rules.Text, nil
+}
+
 // again is the command that resumes the run.
 func (c replayCmd) again() string {
 	command := fmt.Sprintf("ratchet replay --run %s --resume", c.RunName)
 	if c.Publish {
 		command += " --publish"
 	}
-	return command
+	return command + c.given
 }
 
 // warehouse returns ClickHouse, or nil without one: VERDICTS has it all for as long as it is kept. A ClickHouse that

@@ -3,8 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
+	"ratchet/pipeline"
 	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/platform/bus"
@@ -19,6 +22,7 @@ type rulesCmd struct {
 	Cost    rulesCostCmd    `cmd:"" help:"Which rule costs most: what each rejected, and the tokens spent before."`
 	History rulesHistoryCmd `cmd:"" help:"The applied rules, the newest first."`
 	Revert  rulesRevertCmd  `cmd:"" help:"Apply the rules of an earlier version again."`
+	Show    rulesShowCmd    `cmd:"" help:"Print the rule file by which the pipeline decides, or that of an applied version."`
 	Explain rulesExplainCmd `cmd:"" help:"Every rule, its inputs and its outcome for one ASIN, from stored answers; costs no token."`
 }
 
@@ -52,6 +56,65 @@ func (f judgedBy) current(ctx context.Context, b *bus.Bus, loaded *verdict.Judge
 		return nil, fmt.Errorf("the rules of the pipeline: %w; --rules FILE judges by others", err)
 	}
 	return current.Judge, nil
+}
+
+// liveRules returns the rules by which the pipeline decides; started is the file of a pipeline that does not report its
+// own, and empty for the built-in one.
+func liveRules(ctx context.Context, b *bus.Bus, started string) (cli.RuleFile, error) {
+	body, judge, err := worker.ReadRules(ctx, started)
+	if err != nil {
+		return cli.RuleFile{}, process.Usagef("RULES: %w", err)
+	}
+	return cli.CurrentRules(ctx, b, cli.RuleFile{Text: body, Judge: judge, From: cmp.Or(started, "built in")})
+}
+
+type rulesShowCmd struct {
+	natsFlags `embed:""`
+	planFlag  `embed:""`
+	Version   *int   `arg:"" optional:"" help:"The version to print; 0 is the one that RULES names (default: the current one)."`
+	Started   string `help:"" env:"RULES" hidden:""`
+}
+
+// Run prints a rule file on standard output, and on standard error which one it is.
+func (c rulesShowCmd) Run(a *app) error {
+	f, err := c.of(c.planFlag)
+	if err != nil {
+		return err
+	}
+	return f.with(a, func(ctx context.Context, b *bus.Bus) error {
+		if c.Version != nil {
+			return c.earlier(ctx, a, b, *c.Version)
+		}
+		rules, err := liveRules(ctx, b, c.Started)
+		if err != nil {
+			return fmt.Errorf("the rules of the pipeline: %w", err)
+		}
+		fmt.Fprintf(a.errOut, "rules %s: %s\n", rules.Judge.Version(), rules.From)
+		_, err = a.out.Write(rules.Text)
+		return err
+	})
+}
+
+// earlier prints the rule file of an applied version.
+func (c rulesShowCmd) earlier(ctx context.Context, a *app, b *bus.Bus, version int) error {
+	var v pipeline.AppliedRules // that of 0
+	if version != 0 {
+		all, err := cli.AppliedRules(ctx, b)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(all, func(v pipeline.AppliedRules) bool { return v.Version == version })
+		if i < 0 {
+			return process.Usagef("version %d does not exist; `ratchet rules history` lists the versions that are kept", version)
+		}
+		v = all[i]
+	}
+	text := cli.RulesText(ctx, b, v)
+	if text == nil {
+		return errors.New("no committer reports its rule file, or their files differ: it is the file that RULES names where they run")
+	}
+	_, err := a.out.Write(text)
+	return err
 }
 
 type rulesCheckCmd struct {

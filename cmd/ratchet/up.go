@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/ops/cli"
+	"ratchet/pipeline/ops/notifier"
 	"ratchet/pipeline/ops/page"
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
@@ -105,6 +107,7 @@ func (c upCmd) Run(a *app) error {
 	sayPlans(a.ctx, box.Bus, say)
 	c.sayRules(a.ctx, box.Bus, say)
 	sayQueries(a.ctx, box.Bus, say)
+	sayNotify(a.env, say)
 	say("Ready. Ctrl-C stops; a restart continues from there.\n")
 	return c.watch(a, box)
 }
@@ -143,10 +146,16 @@ func sayPlans(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 	}
 }
 
-// sayRules prints the current rules if they are not those of --rules.
+// sayRules prints which rules decide.
 func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any)) {
 	all, err := cli.AppliedRules(ctx, b)
-	if err != nil || len(all) == 0 || all[len(all)-1].Rules == "" {
+	if err != nil {
+		return // the status shows it
+	}
+	if len(all) == 0 || all[len(all)-1].Rules == "" {
+		if j, err := loadRules(ctx, c.Rules); err == nil {
+			say("Rules: %s, version %s", cmp.Or(c.Rules, "built in"), j.Version())
+		}
 		return
 	}
 	note := ""
@@ -154,6 +163,23 @@ func (c upCmd) sayRules(ctx context.Context, b *bus.Bus, say func(string, ...any
 		note = fmt.Sprintf("; they override %s: `ratchet rules apply %s` applies that file", c.Rules, c.Rules)
 	}
 	say("Rules: version %d, which was applied%s", all[len(all)-1].Version, note)
+}
+
+// sayNotify prints how many targets are notified.
+func sayNotify(env process.Env, say func(string, ...any)) {
+	raw, set, err := process.Find(env.Lookup, "NOTIFY_TARGETS")
+	if err != nil || !set {
+		say("Notify: none; docs/notify.md")
+		return
+	}
+	targets, err := notifier.ParseTargets(raw)
+	switch {
+	case err != nil: // nothing would have started
+	case len(targets) == 1:
+		say("Notify: 1 target; ratchet status shows its state")
+	default:
+		say("Notify: %d targets; ratchet status shows each", len(targets))
+	}
 }
 
 // sayQueries prints the current queries if they were applied.

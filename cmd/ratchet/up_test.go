@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/watermarker"
 	"ratchet/schemas"
+	"ratchet/test/desk"
 )
 
 // optionsOf parses a command line of `up`, and is what it would start.
@@ -108,5 +110,44 @@ func TestOnlyTheFlagKeepsUpFromItsOwnEngine(t *testing.T) {
 		if o, _, err := optionsOf(t, append([]string{"--data", t.TempDir()}, c.args...)...); err != nil || o.ClickHouse != c.want {
 			t.Errorf("%v: ClickHouse %q, %v; want %q", c.args, o.ClickHouse, err, c.want)
 		}
+	}
+}
+
+func TestUpNamesTheRulesAndTheTargetsThatItUses(t *testing.T) {
+	d, _ := desk.Listening(t, 1)
+	builtIn, err := loadRules(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine := file(t, t.TempDir(), "mine.yaml", bytes.Replace(schemas.UsedBooks, []byte("min_profit_cents: 300"), []byte("min_profit_cents: 350"), 1))
+	own, err := loadRules(t.Context(), mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	says := func(rules, targets string) string {
+		var out bytes.Buffer
+		say := func(format string, args ...any) { fmt.Fprintf(&out, format+"\n", args...) }
+		t.Setenv("NOTIFY_TARGETS", targets)
+		if targets == "" {
+			unset(t, "NOTIFY_TARGETS")
+		}
+		env, err := process.OSEnv(&out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		upCmd{Rules: rules}.sayRules(t.Context(), d.Bus, say)
+		sayNotify(env, say)
+		return out.String()
+	}
+	if got, want := says("", ""), "Rules: built in, version "+builtIn.Version()+"\nNotify: none; docs/notify.md\n"; got != want {
+		t.Errorf("up says %q, want %q", got, want)
+	}
+	targets := "https://127.0.0.1/hook\nhttps://127.0.0.1/hook/hunter2"
+	if got, want := says(mine, targets), "Rules: "+mine+", version "+own.Version()+"\nNotify: 2 targets; ratchet status shows each\n"; got != want {
+		t.Errorf("up says %q, want %q", got, want)
+	}
+	applies(t, d.Bus, schemas.UsedBooks)
+	if got := says(mine, targets); !strings.HasPrefix(got, "Rules: version 1, which was applied; they override "+mine) {
+		t.Errorf("up says %q of applied rules", got)
 	}
 }

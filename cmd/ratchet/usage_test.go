@@ -149,7 +149,7 @@ func TestBadInputIsNamedAndExitsWithItsCode(t *testing.T) {
 		{[]string{"replay", "--look", "peek", "--rules", "usage_test.go", "--run", "r", "--from", "x"}, 2, "--from"},
 		{[]string{"replay", "--look", "peek", "--rules", "usage_test.go", "--run", "r", "--since", "1h", "--to", "2026-01-01"}, 2, "--to"},
 		{[]string{"replay", "--look", "peek", "--rules", "/no/such/file", "--run", "r"}, 2, "--rules"},
-		{[]string{"replay", "--look", "peek", "--run", "r"}, 2, "--rules"},
+		{[]string{"replay", "--look", "peek", "--run", "r"}, 1, "no pipeline runs"}, // by its rules
 		{[]string{"backtest", "--captures", "/no/such/directory"}, 2, "--captures"},
 		{[]string{"backtest", "--captures", "."}, 2, "no product of amazon.com"},
 		{[]string{"backtest", "--captures", ".", "--without", "x"}, 2, "--without"},

@@ -133,7 +133,7 @@ func runs(t *testing.T, log *lines) *standalone.Box {
 // theRun is the replay whose record is damaged.
 const theRun = "again"
 
-// anyKey is the first key of a bucket, but for the keeper's books; empty without one.
+// anyKey is the first key of a bucket, except for the refresher's books; empty without one.
 func anyKey(t *testing.T, box *standalone.Box, bucket string) string {
 	t.Helper()
 	kv, err := box.Bus.Store(t.Context(), bucket)

@@ -23,7 +23,7 @@ type Fees struct {
 	PrepCents, InboundCents, Other int64
 }
 
-// DefaultFees returns the fees of section 4: a book of amazon.com without fees of its own.
+// DefaultFees returns the fees of a book of amazon.com that has none of its own.
 func DefaultFees() Fees {
 	return Fees{ReferralBP: 1500, TaxBP: 500, ClosingCents: 180, FBACents: 550, PrepCents: 275, InboundCents: 50}
 }

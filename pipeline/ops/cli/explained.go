@@ -65,7 +65,7 @@ func (l ExplainedLook) Headline(domain int) string {
 	}
 	parts := []string{fmt.Sprintf("%s: %s (%s)", l.Look, l.Outcome, l.Reason)}
 	if l.Profit != nil {
-		parts = append(parts, "profit "+keepa.Domain(domain).Money(l.Profit))
+		parts = append(parts, "profit "+ProfitOf(l.Look, domain, l.Profit))
 	}
 	if l.Expected != nil {
 		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", keepa.Domain(domain).Money(l.Expected), l.Tier))

@@ -119,18 +119,6 @@ func (h History) WriteRules(w io.Writer, j *verdict.Judge) error {
 	return p.flush()
 }
 
-// accepted returns how many deals were found, and their mean expected profit in cents.
-func (h History) accepted() (n int, profit float64, domain int) {
-	for _, v := range h.sum.Found() {
-		n++
-		domain = v.Domain
-		if v.ExpectedValueCents != nil {
-			profit += float64(*v.ExpectedValueCents)
-		}
-	}
-	return n, profit / float64(max(1, n)), domain
-}
-
 // shed returns how many candidates were shed because tokens sufficed only for more valuable ones.
 func (h History) shed() int {
 	n := 0
@@ -200,7 +188,7 @@ func (h History) most() []RuleCost {
 // nothing returns the answer in a sentence.
 func (h History) nothing() string {
 	decided, shed := h.sum.Decided(), h.shed()
-	found, _, _ := h.accepted()
+	found := len(h.sum.Found())
 	paid, free := h.status.waits()
 	begin := fmt.Sprintf("%d deals were found %s", found, h.span())
 	if found == 0 {
@@ -253,7 +241,7 @@ func (h History) help() []string {
 func (h History) WriteSpent(w io.Writer, when string) error {
 	p := &lines{w: tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)}
 	total := h.sum.Tokens() + h.sum.Lost() + h.sum.Drift()
-	found, _, _ := h.accepted()
+	found := len(h.sum.Found())
 	p.f("%d tokens were spent %s%s; %s.\n\n", total, when, h.of(total), perDeal(total, found))
 	p.f("STAGE\tFOR\tCALLS\tITEMS\tTOKENS\n")
 	for _, s := range h.sum.Spent() {

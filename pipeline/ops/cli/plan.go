@@ -30,7 +30,7 @@ type Plan struct {
 	Present   bool    `json:"present"` // it is the present plan: measured, not estimated
 	Decided   float64 `json:"decided"` // new prices a day that get a look and are not shed
 	Deals     float64 `json:"deals"`   // a month
-	Profit    float64 `json:"profit"`  // expected cents a month
+	Profit    float64 `json:"profit"`  // cents a month if all sell
 	UsedShare float64 `json:"used"`    // of its tokens
 }
 
@@ -45,7 +45,7 @@ type Pace struct {
 	Price    float64 `json:"price"`    // tokens for one that is decided
 	Other    float64 `json:"other"`    // tokens a day for lists and stored deals
 	Accepted float64 `json:"accepted"` // share of the decided
-	Profit   float64 `json:"profit"`   // expected cents of a deal
+	Profit   float64 `json:"profit"`   // mean cents of a deal that sells
 	Rate     int     `json:"rate"`     // of the present plan
 }
 
@@ -107,7 +107,7 @@ func (h History) pace() (Pace, int) {
 			p.Rows += m.Rows
 		}
 	}
-	decided, shed, old, accepted, tokens, value, domain := 0, 0, 0, 0, 0, int64(0), 0
+	decided, shed, old, accepted, tokens, profit, domain := 0, 0, 0, 0, 0, int64(0), 0
 	for _, v := range h.sum.Final() {
 		switch v.Source {
 		case pipeline.SourceRefresh, pipeline.SourceRepair, pipeline.SourceRetry:
@@ -123,8 +123,8 @@ func (h History) pace() (Pace, int) {
 		decided, tokens, domain = decided+1, tokens+v.TokensSpent, v.Domain
 		if v.Outcome == pipeline.Accept {
 			accepted++
-			if v.ExpectedValueCents != nil {
-				value += *v.ExpectedValueCents
+			if v.ProfitCents != nil { // the expected value counts the chance of a sale, as the peek saw it
+				profit += *v.ProfitCents
 			}
 		}
 	}
@@ -136,7 +136,7 @@ func (h History) pace() (Pace, int) {
 	p.Price = float64(tokens) / float64(max(1, decided))
 	p.Other = math.Max(0, float64(h.sum.Tokens()-tokens)) / days
 	p.Accepted = float64(accepted) / float64(max(1, decided))
-	p.Profit = float64(value) / float64(max(1, accepted))
+	p.Profit = float64(profit) / float64(max(1, accepted))
 	return p, domain
 }
 
@@ -208,7 +208,7 @@ func (f Forecast) Write(w io.Writer, price float64) error {
 	p.f("Your plan %s the bottleneck: %d tokens a minute decide %.0f of %.0f new prices a day.\n", is, f.Rate, math.Min(f.Arrivals, f.Decided), f.Arrivals)
 	p.f("From your own last %s: a list of %d rows, %.0f shed a day, %d wait, %.1f tokens for a decision, %.1f %% become deals (%s).\n\n",
 		brief(time.Duration(f.Days*24*float64(time.Hour))), f.Rows, f.Shed, f.Waiting, f.Price, 100*f.Accepted, f.from)
-	p.f("TOKENS A MINUTE\tDECIDED A DAY\tDEALS A MONTH\tEXPECTED PROFIT A MONTH\tTOKENS USED\t\n")
+	p.f("TOKENS A MINUTE\tDECIDED A DAY\tDEALS A MONTH\tPROFIT A MONTH, IF ALL SELL\tTOKENS USED\t\n")
 	for _, plan := range f.Plans {
 		note := ""
 		if plan.Present {
@@ -228,7 +228,7 @@ func (f Forecast) sentence(price float64) string {
 	}
 	deals, profit := next.Deals-present.Deals, next.Profit-present.Profit
 	extra := float64(keepa.Domain(f.domain).Currency().Units(price))
-	s := fmt.Sprintf("The next plan, %d tokens a minute, would bring at most %.0f more deals and %s more expected profit a month", next.Rate, deals, money(f.domain, profit))
+	s := fmt.Sprintf("The next plan, %d tokens a minute, would bring at most %.0f more deals and %s more profit a month if all sell", next.Rate, deals, money(f.domain, profit))
 	switch {
 	case price <= 0:
 		return s + "; --price N compares that with its extra monthly cost."

@@ -17,13 +17,13 @@ import (
 // busy is a week on 5 a minute: 100 new prices a day that cost ten tokens each, a tenth of them deals of $5.00, shed
 // and waiting as given.
 func busy(shed, waiting int) History {
-	value := int64(500)
+	profit, expected := int64(500), int64(200)
 	h := week(func(h *History, _ func(int, pipeline.Verdict)) {
 		for i := range 700 {
 			v := pipeline.Verdict{Look: pipeline.LookCommit, Outcome: pipeline.Reject, RuleID: "no_profit", Source: pipeline.SourceLive, TokensSpent: 10}
 			v.Domain, v.DecidedAt = 1, h.Since.Add(time.Duration(i)*14*time.Minute)
 			if i%10 == 0 {
-				v.Outcome, v.ExpectedValueCents = pipeline.Accept, &value
+				v.Outcome, v.ProfitCents, v.ExpectedValueCents = pipeline.Accept, &profit, &expected
 			}
 			h.sum.Verdict(fmt.Sprint("w", i), v)
 		}
@@ -39,12 +39,12 @@ func busy(shed, waiting int) History {
 
 // afterBacklog adds decisions on rows that were listed before the first look, a tenth of them deals of $5.00.
 func afterBacklog(h History, rows int) History {
-	value := int64(500)
+	profit, expected := int64(500), int64(200)
 	for i := range rows {
 		v := pipeline.Verdict{Look: pipeline.LookCommit, Outcome: pipeline.Reject, RuleID: "no_profit", Source: pipeline.SourceBackfill, TokensSpent: 10}
 		v.Domain, v.DecidedAt = 1, h.Since.Add(time.Duration(i)*time.Minute)
 		if i%10 == 0 {
-			v.Outcome, v.ExpectedValueCents = pipeline.Accept, &value
+			v.Outcome, v.ProfitCents, v.ExpectedValueCents = pipeline.Accept, &profit, &expected
 		}
 		h.sum.Verdict(fmt.Sprint("b", i), v)
 	}
@@ -62,24 +62,24 @@ func TestAForecastMeasuresTheHistoryAndEndsInWhatTheNextPlanBrings(t *testing.T)
 	}{
 		"all is decided": {
 			busy(0, 0), 49, "Your plan is not the bottleneck: 5 tokens a minute decide 100 of 100 new prices a day.",
-			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more expected profit a month, for $49.00 more a month: it does not pay.", 300,
+			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more profit a month if all sell, for $49.00 more a month: it does not pay.", 300,
 		},
 		"all is decided, as was the backlog": {
 			afterBacklog(busy(0, 0), 3000), 49, "Your plan is not the bottleneck: 5 tokens a minute decide 100 of 100 new prices a day.",
-			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more expected profit a month, for $49.00 more a month: it does not pay.", 300,
+			"The next plan, 20 tokens a minute, would bring at most 0 more deals and $0.00 more profit a month if all sell, for $49.00 more a month: it does not pay.", 300,
 		},
 		"half is shed": {
 			busy(700, 0), 0, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 200 new prices a day.",
-			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more expected profit a month; --price N compares that with its extra monthly cost.", 600,
+			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more profit a month if all sell; --price N compares that with its extra monthly cost.", 600,
 		},
 		"half waits": {
 			busy(0, 700), 49, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 200 new prices a day.",
-			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more expected profit a month, for $49.00 more a month: at best it pays.", 600,
+			"The next plan, 20 tokens a minute, would bring at most 300 more deals and $1500.00 more profit a month if all sell, for $49.00 more a month: at best it pays.", 600,
 		},
 		"far more than the next plan decides": {
 			busy(70_000, 0), 0, "Your plan is the bottleneck: 5 tokens a minute decide 100 of 10100 new prices a day.",
 			// 20 × 1440 = 28,800 a day, less 100 for lists, at ten a decision
-			"The next plan, 20 tokens a minute, would bring at most 8310 more deals and $41550.00 more expected profit a month; --price N compares that with its extra monthly cost.", 25890,
+			"The next plan, 20 tokens a minute, would bring at most 8310 more deals and $41550.00 more profit a month if all sell; --price N compares that with its extra monthly cost.", 25890,
 		},
 	} {
 		f, err := c.h.Forecast()
@@ -120,7 +120,7 @@ func TestAForecastComparesAPriceInTheCurrencyOfItsMarketplace(t *testing.T) {
 		Pace: Pace{Rate: 5, Arrivals: 200, Decided: 100}, domain: int(keepa.DomainJP),
 		Plans: []Plan{{Rate: 5, Present: true, Profit: 10_000}, {Rate: 20, Profit: 50_000}},
 	}
-	if says := f.sentence(5000); !strings.HasSuffix(says, "¥40000 more expected profit a month, for ¥5000 more a month: at best it pays.") {
+	if says := f.sentence(5000); !strings.HasSuffix(says, "¥40000 more profit a month if all sell, for ¥5000 more a month: at best it pays.") {
 		t.Error(says)
 	}
 }

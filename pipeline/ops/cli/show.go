@@ -62,7 +62,7 @@ func none(all int) string {
 	if all > 0 {
 		return fmt.Sprintf("None of the %d deals is within these limits.", all)
 	}
-	return "No deals yet. `ratchet status` shows what is being worked on."
+	return "No deals yet. `ratchet why` shows what rejects them, `ratchet status` what is being worked on."
 }
 
 func heads(shown []field) []string {

@@ -223,7 +223,7 @@ func (v topView) dealLines(width, lines int) []string {
 		return nil
 	}
 	if len(v.deals) == 0 {
-		return []string{"", "No deals yet."}
+		return []string{"", "No deals yet. `ratchet why` shows what rejects them."}
 	}
 	shown := v.deals[:min(len(v.deals), lines-1)]
 	fields := slices.Clone(topFields)

@@ -36,6 +36,7 @@ type StoryVerdict struct {
 	Says     string           `json:"says,omitempty"` // the deciding rule's sentence, if its rule set is known
 
 	decided []string // the inputs of the deciding rule
+	limits  string   // its thresholds and their values
 }
 
 // StoryAnswer is a stored answer without its body.
@@ -77,7 +78,7 @@ func (s Story) Write(w io.Writer) error {
 	}
 	for _, v := range s.Verdicts {
 		p.f("%s  %s: %s (%s)\t%s\tprofit %s\trule %s of %s\trun %s\n", v.Verdict.DecidedAt.Format("2006-01-02 15:04:05"),
-			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, inTokens(strconv.Itoa(v.Verdict.Tokens)), keepa.Domain(v.Verdict.Domain).Money(v.Verdict.ProfitCents),
+			v.Verdict.Look, v.Verdict.Outcome, v.Verdict.Reason, inTokens(strconv.Itoa(v.Verdict.Tokens)), ProfitOf(v.Verdict.Look, v.Verdict.Domain, v.Verdict.ProfitCents),
 			orDash(v.Verdict.RuleID), orDash(v.Verdict.RuleSet), v.Run)
 		if v.Says != "" {
 			p.f("    %s\n", v.Says)
@@ -93,6 +94,14 @@ func (s Story) Write(w io.Writer) error {
 	return p.flush()
 }
 
+// ProfitOf writes the profit that a look found, with what it means before the commit.
+func ProfitOf(look pipeline.Look, domain int, cents *int64) string {
+	if cents == nil {
+		return keepa.Domain(domain).Money(nil)
+	}
+	return look.Bound() + keepa.Domain(domain).Money(cents)
+}
+
 func inTokens(n string) string {
 	if n == "1" {
 		return "1 token"
@@ -100,17 +109,28 @@ func inTokens(n string) string {
 	return n + " tokens"
 }
 
-// AddSentences adds the sentences of the rules that decided to the verdicts of their rule set.
+// AddSentences adds the sentences and the limits of the rules that decided to the verdicts of their rule set.
 func (s *Story) AddSentences(j *verdict.Judge) {
 	for i := range s.Verdicts {
 		v := &s.Verdicts[i]
 		if r, ok := j.Rule(v.Verdict.RuleID); ok && v.Verdict.RuleSet == j.Version() {
-			v.Says, v.decided = r.Says, r.Inputs()
+			v.Says, v.decided, v.limits = r.Says, r.Inputs(), limits(j, r)
 		}
 	}
 }
 
-// Inputs returns the inputs of a verdict, by name: those of the deciding rule if it is known, else all that are stored.
+// limits returns the thresholds of a rule with their values.
+func limits(j *verdict.Judge, r verdict.Rule) string {
+	var parts []string
+	for _, name := range r.Thresholds() {
+		value, _ := j.Threshold(name)
+		parts = append(parts, name+"="+strconv.FormatFloat(value, 'f', -1, 64))
+	}
+	return strings.Join(parts, " ")
+}
+
+// Inputs returns the inputs of a verdict, by name: those of the deciding rule with its limits if it is known, else all
+// that are stored.
 func (v StoryVerdict) Inputs() string {
 	names := v.decided
 	if names == nil {
@@ -119,6 +139,9 @@ func (v StoryVerdict) Inputs() string {
 	parts := make([]string, 0, len(names))
 	for _, n := range names {
 		parts = append(parts, n+"="+valueOf(v.Verdict.Inputs[n]))
+	}
+	if v.limits != "" {
+		return strings.Join(parts, " ") + "; limit " + v.limits
 	}
 	return strings.Join(parts, " ")
 }

@@ -3,7 +3,6 @@ package notifier
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -57,22 +56,18 @@ func (s Settings) Validate() error {
 // choice is which deals are notified.
 func (s Settings) choice() (c cli.Choice, err error) {
 	if s.MinProfit != "" {
-		units, err := strconv.ParseFloat(strings.TrimLeft(s.MinProfit, "$£€¥"), 64)
-		if err != nil || units < -1e9 || units > 1e9 {
-			return c, fmt.Errorf("NOTIFY_MIN_PROFIT: want an amount like 12.50, got %q", s.MinProfit)
+		var amount cli.Amount
+		if err := amount.UnmarshalText([]byte(strings.TrimSpace(s.MinProfit))); err != nil {
+			return c, fmt.Errorf("NOTIFY_MIN_PROFIT: %w", err)
 		}
-		c.MinProfit = &units
+		c.MinProfit = amount.Units
 	}
 	if s.MaxLossChance != "" {
-		number, percent := strings.CutSuffix(strings.TrimSpace(s.MaxLossChance), "%")
-		share, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
-		if percent {
-			share /= 100
+		var odds cli.Odds
+		if err := odds.UnmarshalText([]byte(strings.TrimSpace(s.MaxLossChance))); err != nil {
+			return c, fmt.Errorf("NOTIFY_MAX_LOSS_CHANCE: %w", err)
 		}
-		if err != nil || !(share >= 0 && share <= 1) {
-			return c, fmt.Errorf("NOTIFY_MAX_LOSS_CHANCE: want odds like 30%% or 0.3, got %q", s.MaxLossChance)
-		}
-		c.MaxLossChance = &share
+		c.MaxLossChance = odds.Share
 	}
 	return c, nil
 }

@@ -20,9 +20,9 @@ import (
 	"ratchet/pipeline/platform/process"
 )
 
-// post office: smtp://USER:PASSWORD@HOST:587/?from=ADDRESS&to=ADDRESS, with STARTTLS where the server offers it, and
-// smtps://HOST:465 with TLS from the start. A password is sent over TLS only, or to this machine.
-type office struct {
+// mailer sends by SMTP: smtp://USER:PASSWORD@HOST:587/?from=ADDRESS&to=ADDRESS, with STARTTLS where the server offers
+// it, and smtps://HOST:465 with TLS from the start. A password is sent over TLS only, or to this machine.
+type mailer struct {
 	host, port string
 	tls        bool
 	user       *url.Userinfo
@@ -31,33 +31,33 @@ type office struct {
 }
 
 func mail(u *url.URL) (Target, error) {
-	o := office{host: u.Hostname(), port: u.Port(), tls: u.Scheme == "smtps", user: u.User}
-	if o.port == "" {
-		o.port = map[bool]string{true: "465", false: "587"}[o.tls]
+	s := mailer{host: u.Hostname(), port: u.Port(), tls: u.Scheme == "smtps", user: u.User}
+	if s.port == "" {
+		s.port = map[bool]string{true: "465", false: "587"}[s.tls]
 	}
 	var err error
-	if o.from, err = netmail.ParseAddress(u.Query().Get("from")); err != nil {
+	if s.from, err = netmail.ParseAddress(u.Query().Get("from")); err != nil {
 		return Target{}, errors.New("from: want smtp://USER:PASSWORD@HOST:587/?from=ADDRESS&to=ADDRESS")
 	}
-	if o.to, err = netmail.ParseAddressList(u.Query().Get("to")); err != nil {
+	if s.to, err = netmail.ParseAddressList(u.Query().Get("to")); err != nil {
 		return Target{}, errors.New("to: want smtp://USER:PASSWORD@HOST:587/?from=ADDRESS&to=ADDRESS")
 	}
-	return Target{Kind: "mail", Where: u.Host, send: o.send}, nil
+	return Target{Kind: "mail", Where: u.Host, send: s.send}, nil
 }
 
 // send hands the message to the mail server. Only its word on the message is final: a wrong password may be corrected.
-func (o office) send(ctx context.Context, m Message) error {
+func (s mailer) send(ctx context.Context, m Message) error {
 	ctx, cancel := context.WithTimeout(ctx, sendWithin)
 	defer cancel()
-	c, err := o.dial(ctx)
+	c, err := s.dial(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = c.Close() }() // after Quit it is closed already
-	if err := o.enter(c); err != nil {
+	if err := s.enter(c); err != nil {
 		return err
 	}
-	left, err := o.hand(c, m)
+	left, err := s.hand(c, m)
 	if err != nil {
 		return ofReply(err)
 	}
@@ -69,18 +69,18 @@ func (o office) send(ctx context.Context, m Message) error {
 }
 
 // dial connects; the connection ends with ctx.
-func (o office) dial(ctx context.Context) (*smtp.Client, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(o.host, o.port))
+func (s mailer) dial(ctx context.Context) (*smtp.Client, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil {
 		return nil, err
 	}
-	if o.tls {
-		conn = tls.Client(conn, &tls.Config{ServerName: o.host, MinVersion: tls.VersionTLS12})
+	if s.tls {
+		conn = tls.Client(conn, &tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12})
 	}
 	over, _ := ctx.Deadline()
 	c, err := (*smtp.Client)(nil), conn.SetDeadline(over)
 	if err == nil {
-		c, err = smtp.NewClient(conn, o.host)
+		c, err = smtp.NewClient(conn, s.host)
 	}
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -90,35 +90,35 @@ func (o office) dial(ctx context.Context) (*smtp.Client, error) {
 }
 
 // enter secures the connection and logs in.
-func (o office) enter(c *smtp.Client) error {
-	if starts, _ := c.Extension("STARTTLS"); starts && !o.tls {
-		if err := c.StartTLS(&tls.Config{ServerName: o.host, MinVersion: tls.VersionTLS12}); err != nil {
+func (s mailer) enter(c *smtp.Client) error {
+	if starts, _ := c.Extension("STARTTLS"); starts && !s.tls {
+		if err := c.StartTLS(&tls.Config{ServerName: s.host, MinVersion: tls.VersionTLS12}); err != nil {
 			return fmt.Errorf("STARTTLS: %w", err)
 		}
 	}
-	if o.user == nil {
+	if s.user == nil {
 		return nil
 	}
-	password, _ := o.user.Password()
-	if err := c.Auth(smtp.PlainAuth("", o.user.Username(), password, o.host)); err != nil {
+	password, _ := s.user.Password()
+	if err := c.Auth(smtp.PlainAuth("", s.user.Username(), password, s.host)); err != nil {
 		return fmt.Errorf("log in: %w", err)
 	}
 	return nil
 }
 
 // hand hands over one message. left is why a recipient was left out, the first of them.
-func (o office) hand(c *smtp.Client, m Message) (left, err error) {
-	if err := c.Mail(o.from.Address); err != nil {
+func (s mailer) hand(c *smtp.Client, m Message) (left, err error) {
+	if err := c.Mail(s.from.Address); err != nil {
 		return nil, err
 	}
-	if left, err = o.address(c); err != nil {
+	if left, err = s.address(c); err != nil {
 		return nil, err
 	}
 	w, err := c.Data()
 	if err != nil {
 		return nil, err
 	}
-	body, err := o.letter(m, process.MachineNow())
+	body, err := s.letter(m, process.MachineNow())
 	if err != nil {
 		return nil, err
 	}
@@ -129,9 +129,9 @@ func (o office) hand(c *smtp.Client, m Message) (left, err error) {
 }
 
 // address names the recipients. One that the server refuses for good is left out, as long as another gets the message.
-func (o office) address(c *smtp.Client) (left, err error) {
+func (s mailer) address(c *smtp.Client) (left, err error) {
 	var refused []error
-	for _, to := range o.to {
+	for _, to := range s.to {
 		err := c.Rcpt(to.Address)
 		if r, ok := errors.AsType[*textproto.Error](err); ok && notify.OfReply(r.Code) == notify.Refused {
 			refused = append(refused, err)
@@ -139,7 +139,7 @@ func (o office) address(c *smtp.Client) (left, err error) {
 			return nil, err
 		}
 	}
-	if len(refused) == len(o.to) {
+	if len(refused) == len(s.to) {
 		return nil, refused[0]
 	}
 	if len(refused) > 0 {
@@ -149,16 +149,16 @@ func (o office) address(c *smtp.Client) (left, err error) {
 }
 
 // letter is the message as mail. Its Message-ID is the same in a repeat, so that a mailbox may drop one.
-func (o office) letter(m Message, now time.Time) ([]byte, error) {
+func (s mailer) letter(m Message, now time.Time) ([]byte, error) {
 	var out bytes.Buffer
-	to := make([]string, len(o.to))
-	for i, a := range o.to {
+	to := make([]string, len(s.to))
+	for i, a := range s.to {
 		to[i] = a.String()
 	}
 	for _, h := range [][2]string{
-		{"From", o.from.String()},
+		{"From", s.from.String()},
 		{"To", strings.Join(to, ", ")},
-		{"Subject", mime.QEncoding.Encode("utf-8", o.subject(m))},
+		{"Subject", mime.QEncoding.Encode("utf-8", s.subject(m))},
 		{"Date", now.Format(time.RFC1123Z)},
 		{"Message-ID", "<" + m.Key + "@ratchet>"},
 		{"Auto-Submitted", "auto-generated"},
@@ -178,7 +178,7 @@ func (o office) letter(m Message, now time.Time) ([]byte, error) {
 }
 
 // subject names the deal if the mail is about one.
-func (o office) subject(m Message) string {
+func (s mailer) subject(m Message) string {
 	if len(m.Deals) == 1 && !m.Test {
 		return m.Subject() + ": " + m.Deals[0].Title.Short(60).Plain()
 	}

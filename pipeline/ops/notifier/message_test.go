@@ -363,7 +363,7 @@ func TestTheSameDealsHaveTheSameKeyAndOthersAnother(t *testing.T) {
 	if len(keys) != 4 {
 		t.Errorf("keys %v", keys)
 	}
-	m, o := Message{Key: keyOf([]cli.Current{a}), Deals: []cli.Current{a}}, office{from: &netmail.Address{Address: "a@b.c"}}
+	m, o := Message{Key: keyOf([]cli.Current{a}), Deals: []cli.Current{a}}, mailer{from: &netmail.Address{Address: "a@b.c"}}
 	for _, at := range []time.Time{time.Unix(0, 0), time.Unix(9, 0)} { // a repeat
 		if letter, err := o.letter(m, at); err != nil || !strings.Contains(string(letter), "\r\nMessage-ID: <"+m.Key+"@ratchet>\r\n") {
 			t.Errorf("the key is %s, and the mail has %s, %v", m.Key, letter, err)

@@ -172,7 +172,7 @@ func (o *one) addStory(story cli.Story) {
 		}
 		o.Verdicts = append(o.Verdicts, verdictRow{
 			At: d.DecidedAt.Format("2006-01-02 15:04:05"), Look: string(d.Look), Outcome: string(d.Outcome), Reason: d.Reason, Tokens: d.Tokens,
-			Profit: keepa.Domain(d.Domain).Money(d.ProfitCents), Rule: d.RuleID, RuleSet: d.RuleSet, Run: v.Run, Says: v.Says, Inputs: v.Inputs(),
+			Profit: cli.ProfitOf(d.Look, d.Domain, d.ProfitCents), Rule: d.RuleID, RuleSet: d.RuleSet, Run: v.Run, Says: v.Says, Inputs: v.Inputs(),
 		})
 	}
 	for _, a := range story.Answers {

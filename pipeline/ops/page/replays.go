@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/ops/replay"
 )
@@ -33,7 +32,7 @@ type run struct {
 	Alike, Otherwise                            int
 	Lost                                        []counted
 	Changes                                     []change
-	NewName                                     string
+	NewName, Bound                              string // Bound is before its profits
 	NewCount                                    int
 	New                                         []example
 }
@@ -70,10 +69,7 @@ func runOf(r *replay.Record) run {
 	out := run{
 		Name: r.Run, Look: string(r.Look), Rules: r.RuleSet, Live: strings.Join(slices.Sorted(maps.Keys(r.Sums.RuleSets)), ", "), Span: r.Span, State: r.State(),
 		Began: r.Began.Format("2006-01-02 15:04"), Alike: r.Sums.Same, Otherwise: r.Sums.Changed,
-		NewName: "Deals that would have been found", NewCount: r.Sums.NewCount, New: examplesOf(r.Sums.New),
-	}
-	if r.Look != pipeline.LookCommit {
-		out.NewName = "Candidates that would have gone on to the next look"
+		NewName: r.Passing(), Bound: r.Look.Bound(), NewCount: r.Sums.NewCount, New: examplesOf(r.Sums.New),
 	}
 	for _, why := range slices.Sorted(maps.Keys(r.Sums.Lost)) {
 		out.Lost = append(out.Lost, counted{why, r.Sums.Lost[why]})

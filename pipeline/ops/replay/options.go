@@ -41,9 +41,8 @@ type Options struct {
 
 	ChangedOnly bool // store only the verdicts that change
 
-	Resume  bool // resume a run that was started
-	Workers int  // goroutines that decide; 0 is one for each core
-	Batch   int  // verdicts in one step, which bounds the memory; 0 is 128
+	Resume bool // resume a run that was started
+	Batch  int  // verdicts in one step, which bounds the memory; 0 is 128
 }
 
 // Depth is what a replay decides from.
@@ -70,9 +69,6 @@ func (o Options) Validate() error {
 	glances := o.Look == pipeline.LookGlance && o.Rejects
 	if o.Look != pipeline.LookPeek && o.Look != pipeline.LookCommit && !glances && (o.Look != "" || !o.Resume) {
 		errs = append(errs, fmt.Errorf("--look: want peek or commit, got %q", o.Look))
-	}
-	if len(o.Rules) == 0 && !o.Resume {
-		errs = append(errs, errors.New("--rules: want a rule file; the built-in one is schemas/rules/used-books.yaml"))
 	}
 	if o.Depth != "" && o.Depth != Inputs && o.Depth != Answers {
 		errs = append(errs, fmt.Errorf("--depth: want inputs or answers, got %q", o.Depth))

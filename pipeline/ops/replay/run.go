@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +52,6 @@ func Open(ctx context.Context, b *bus.Bus, ch Warehouse, o Options, progress fun
 	} else if err := r.begin(ctx, ch); err != nil {
 		return nil, err
 	}
-	r.o.Workers = cmp.Or(r.o.Workers, runtime.GOMAXPROCS(0))
 	return r, nil
 }
 
@@ -62,11 +60,13 @@ func (r *Replay) choose() error {
 	rules := r.o.Rules
 	switch {
 	case r.exists() && !r.o.Resume:
-		return fmt.Errorf("--run: run %s exists already (%s); add --resume to resume it, or choose another name", r.o.Run, r.state())
+		return fmt.Errorf("--run: run %s exists already (%s); add --resume to resume it, or choose another name", r.o.Run, r.State())
 	case !r.exists() && r.o.Resume:
 		return fmt.Errorf("--resume: run %s does not exist", r.o.Run)
 	case r.exists() && len(rules) == 0:
 		rules = []byte(r.Rules)
+	case len(rules) == 0:
+		return errors.New("--rules: want a rule file; `ratchet rules show` prints the current one")
 	}
 	var err error
 	if r.judge, err = verdict.NewJudge(rules); err != nil {
@@ -81,7 +81,8 @@ func (r *Replay) choose() error {
 	return nil
 }
 
-func (r *Record) state() string {
+// State returns how far the run is, for people.
+func (r *Record) State() string {
 	if r.Done {
 		return fmt.Sprintf("complete, %d decided again", r.Sums.Same+r.Sums.Changed)
 	}
@@ -258,7 +259,8 @@ func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- 
 		done chan struct{}
 	}
 	all, ctx := errgroup.WithContext(ctx)
-	jobs, inOrder := make(chan job), make(chan job, r.o.Workers)
+	workers := runtime.GOMAXPROCS(0)
+	jobs, inOrder := make(chan job), make(chan job, workers)
 	all.Go(func() error {
 		defer close(jobs)
 		defer close(inOrder)
@@ -273,7 +275,7 @@ func (r *Replay) eachInOrder(ctx context.Context, from <-chan *batch, to chan<- 
 		}
 		return nil
 	})
-	for range r.o.Workers {
+	for range workers {
 		b := newDecider(r.o, r.judge, r.Made)
 		all.Go(func() error {
 			for j := range jobs {

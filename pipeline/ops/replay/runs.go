@@ -38,9 +38,3 @@ func Runs(ctx context.Context, b *bus.Bus) ([]Record, error) {
 	slices.SortFunc(out, func(a, b Record) int { return b.Began.Compare(a.Began) })
 	return out, nil
 }
-
-// State is how far the run is, for people.
-func (r *Record) State() string { return r.state() }
-
-// Changes are the ways in which decisions changed, the largest first.
-func (r *Record) Changes() []*Change { return r.changes() }

@@ -138,15 +138,11 @@ func (r *Record) Write(w io.Writer) error {
 	if s.Changed > 0 {
 		fmt.Fprintf(out, "\nWhat changed\n  before\tnow\tcount\texamples\n")
 	}
-	for _, c := range r.changes() {
-		fmt.Fprintf(out, "  %s\t%s\t%d\t%s\n", c.Before, c.After, c.N, shown(c.Examples))
+	for _, c := range r.Changes() {
+		fmt.Fprintf(out, "  %s\t%s\t%d\t%s\n", c.Before, c.After, c.N, r.shown(c.Examples))
 	}
 	if s.NewCount > 0 {
-		what := "Deals that would have been found"
-		if r.Look == pipeline.LookPeek {
-			what = "Candidates that would have gone on to the commit"
-		}
-		fmt.Fprintf(out, "\n%s: %d%s\n  ASIN\tprofit\ttitle\n", what, s.NewCount, firstOf(len(s.New), s.NewCount))
+		fmt.Fprintf(out, "\n%s: %d%s\n  ASIN\t%s\ttitle\n", r.Passing(), s.NewCount, firstOf(len(s.New), s.NewCount), strings.TrimSpace("profit "+r.Look.Bound()))
 		for _, e := range s.New {
 			fmt.Fprintf(out, "  %s\t%s\t%s\n", e.ASIN, keepa.Domain(e.Domain).Money(e.Profit), e.Title)
 		}
@@ -157,19 +153,31 @@ func (r *Record) Write(w io.Writer) error {
 	return out.Flush()
 }
 
-// changes returns the changes, the largest first.
-func (r *Record) changes() []*Change {
+// Passing names what newly passes.
+func (r *Record) Passing() string {
+	switch r.Look {
+	case pipeline.LookGlance:
+		return "Candidates that would have gone on to the peek"
+	case pipeline.LookPeek:
+		return "Candidates that would have gone on to the commit"
+	case pipeline.LookList, pipeline.LookCommit:
+	}
+	return "Deals that would have been found"
+}
+
+// Changes returns the ways in which decisions changed, the largest first.
+func (r *Record) Changes() []*Change {
 	return slices.SortedFunc(maps.Values(r.Sums.Changes), func(a, b *Change) int {
 		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Before, b.Before), cmp.Compare(a.After, b.After))
 	})
 }
 
-func shown(es []Example) string {
+func (r *Record) shown(es []Example) string {
 	var parts []string
 	for _, e := range es {
 		part := e.ASIN
 		if e.Profit != nil {
-			part += " (" + keepa.Domain(e.Domain).Money(e.Profit) + ")"
+			part += " (" + r.Look.Bound() + keepa.Domain(e.Domain).Money(e.Profit) + ")"
 		}
 		parts = append(parts, part)
 	}

@@ -6,7 +6,7 @@ const (
 	stages      = "watermarker, peeker, committer"
 	tokend      = "tokend"
 	watermarker = "watermarker"
-	keeper      = "keeper"
+	refresher   = "refresher"
 	recorder    = "recorder"
 	notifier    = "notifier"
 )
@@ -70,9 +70,9 @@ var (
 
 // The stored deals, from the refresher.
 var (
-	Stock             = gauge(keeper, "ratchet_stock_deals", "Deals in its work list: held, stale, expired or gone. How many are visible is ratchet_deals.", "state")
-	RefreshWanted     = gauge(keeper, "ratchet_refresh_wanted_per_second", "Refreshes that the stock asks for.")
-	RefreshAffordable = gauge(keeper, "ratchet_refresh_affordable_per_second", "Refreshes that their share of tokens pays for.")
+	Stock             = gauge(refresher, "ratchet_stock_deals", "Deals in its work list: held, stale, expired or gone. How many are visible is ratchet_deals.", "state")
+	RefreshWanted     = gauge(refresher, "ratchet_refresh_wanted_per_second", "Refreshes that the stock asks for.")
+	RefreshAffordable = gauge(refresher, "ratchet_refresh_affordable_per_second", "Refreshes that their share of tokens pays for.")
 )
 
 // ClickHouse, from the recorder.

@@ -174,6 +174,32 @@ func TestVerdictsOfTheRefresherAreNotDecisionsAboutCandidates(t *testing.T) {
 	}
 }
 
+func TestAReasonHasItsShareOfAllThatItsLookDecided(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	rows := verdicts(90) // each look decides 30
+	for i := range rows {
+		switch {
+		case i%3 != 0: // not the glance
+		case i < 45:
+			rows[i].Outcome, rows[i].Reason = pipeline.Survive, "ok"
+		case i < 54:
+			rows[i].Reason = "no_used_price"
+		}
+	}
+	must(t, w.InsertVerdicts(t.Context(), rows, "mixed"))
+	q, err := warehouse.Find("reasons")
+	must(t, err)
+	const want = `look,reason,heuristic,rejected,percent,of_look_percent,tokens,newest
+peek,no_sale,false,30,66.7,100,30,2026-03-05
+glance,no_rank,false,12,26.7,40,0,2026-03-05
+glance,no_used_price,false,3,6.7,10,0,2026-03-05
+`
+	if got := string(answer(t, w, q)); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // seeded returns the live verdicts of the seed.
 func seeded() []warehouse.VerdictRow {
 	rows := verdicts(90)

@@ -101,9 +101,8 @@ type RateChange struct {
 	Rate int // tokens per minute; 0 refills nothing
 }
 
-// The orders of the deal list, against the query if need be.
+// The orders of the deal list, against the query if need be; "" is the requested one.
 const (
-	OrderAsked   = ""        // as requested
 	OrderReverse = "reverse" // the opposite of the requested one
 	OrderRandom  = "random"  // another order for each page
 	OrderPercent = "percent" // by percentage, always

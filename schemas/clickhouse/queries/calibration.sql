@@ -1,14 +1,15 @@
 -- calibration: Does a candidate earn what its expected value promised, and does a copy sell for what was predicted?
 --
--- The commit's verdicts, by what was expected of them beforehand. Well calibrated, earned_each follows expected_each and
--- accept_percent rises from band to band. Beside them what you sold (`ratchet sold`), in the band of what was expected when you
--- bought it: sold_each follows predicted_each, and about 80 percent lies within the predicted range. What was predicted is that
--- of the last version of the deal before you recorded the purchase; before you recorded the sale, where there is no purchase.
+-- The commit's verdicts, by what was expected of them beforehand. Well calibrated, earned_each follows expected_each
+-- and accept_percent rises from band to band. Beside them what you sold (`ratchet sold`), in the band of what was
+-- expected when you bought it: sold_each follows predicted_each, and about 80 percent lies within the predicted range.
+-- What was predicted is that of the last version of the deal before you recorded the purchase, or without a purchase
+-- before you recorded the sale.
 --
 -- Columns:
 --   domain          Keepa's number of the marketplace; 1 is amazon.com
---   band            expected value: 5 is from 5 to below 10, 0 all below 5, in yen a hundred times that; empty where none was
---                   computed
+--   band            expected value: 5 is from 5 to below 10, 0 all below 5, in yen a hundred times that; empty where
+--                   none was computed
 --   verdicts        of the commit
 --   accepted        of them, became deals
 --   accept_percent  accepted of verdicts, percent

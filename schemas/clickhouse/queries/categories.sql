@@ -14,7 +14,7 @@
 WITH
     counts AS
     (
-        -- whole days, and the hours of the first; without what the keeper of the stored deals says, which is no
+        -- whole days, and the hours of the first; without what the refresher states, which is not a
         -- decision (in days known by its reasons)
         SELECT root_category, outcome, reason, tokens AS price, toInt64(groupBitmapMerge(ids)) AS n
         FROM category_days

@@ -1,7 +1,8 @@
--- compare: What does run B, or its rule set, decide otherwise than run A?
+-- compare: What does run B, or its rule set, decide differently from run A?
 --
--- Shares are of the same look of the same run, so runs of different length compare. A replay of a part (--reason, --asin,
--- --source) or one that stored only what changed (--changed-only) holds that part alone: read a and b of it, not its shares.
+-- Shares are of the same look of the same run, so runs of different length compare. A replay of a part (--reason,
+-- --asin, --source) or one that stored only what changed (--changed-only) holds that part alone: read a and b of it,
+-- not its shares.
 --
 -- Columns:
 --   look, outcome, reason   what was decided

@@ -1,6 +1,7 @@
 -- deal-counts: How many deals were found, how many are visible, new, stale, or gone?
 --
--- Counts go through the view deal_states, as the list of deals does. Other places that name the same sequences count the same.
+-- Counts go through the view deal_states, as the list of deals does. Other places that name the same sequences count
+-- the same.
 --
 -- Columns:
 --   domain       Keepa's number of the marketplace; 1 is amazon.com. Before the first deal there is one row, of zeros
@@ -14,8 +15,8 @@
 --   unconfirmed  of the visible, neither decided nor confirmed since
 --   profit       of the visible together, in the currency of the marketplace
 --   set_aside    hidden because you bought or ignored them
---   as_of_deals, as_of_verdicts, as_of_actions   counted to these sequences of the streams; of VERDICTS the last that says
---                something about a deal
+--   as_of_deals, as_of_verdicts, as_of_actions   counted to these sequences of the streams; of VERDICTS the last that
+--                says something about a deal
 -- Parameters:
 --   since  DateTime  = -7d   what is new and what is unconfirmed: from when, pipeline time, UTC
 SELECT

@@ -1,6 +1,6 @@
 -- funnel: How many candidates does each look let through, and what does a decision and a deal cost?
 --
--- What the keeper of the stored deals says without a look (stale, expired) is no decision: ask deal-states.
+-- What the refresher states without a look (stale, expired) is not a decision: deal-states has it.
 --
 -- Columns:
 --   look                 glance, peek, commit, then all

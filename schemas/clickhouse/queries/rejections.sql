@@ -1,7 +1,8 @@
--- rejections: Which share of the candidates did each reason reject, hour by hour (day by day beyond a month) and look by look?
+-- rejections: Which share of the candidates did each reason reject, look by look and hour by hour?
 --
 -- Columns:
---   hour        start of the hour, pipeline time, UTC; of the day when since is more than 31 days before the newest verdict
+--   hour        start of the hour, pipeline time, UTC; of the day where since is more than 31 days before the newest
+--               verdict
 --   look        glance, peek or commit
 --   reason      why
 --   heuristic   1 when a rule decided that may be wrong

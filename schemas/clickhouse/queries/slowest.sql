@@ -1,6 +1,7 @@
 -- slowest: Which step takes longest: waiting for a look, or Keepa's answer?
 --
--- Times are kept in slots 12 % wide: a figure is at most 6 % and 0.06 s (of a call 0.06 ms) from the truth. Counts are exact.
+-- Times are kept in slots 12 % wide: a figure is at most 6 % and 0.06 s (of a call 0.06 ms) from the truth. Counts are
+-- exact.
 --
 -- Columns:
 --   step         wait (from being listed to the verdict) or call (Keepa's own time for an answer)

@@ -1,11 +1,12 @@
--- stalls: Is it stuck, or is it bad luck? The longest times without a paid call and without a decision while work waited, by day
+-- stalls: Is it stuck, or is it bad luck? The longest times without a paid call and without a decision, by day
 --
--- Stuck: long times without a paid call. Bad luck: calls and decisions go on, and nothing is accepted (ask rejections). A
--- stall is a time in which work waited, the operator let us spend and the balance was above zero. Work waits from a
--- survivor's verdict to the next look at it, and a poll from when it is due to when it is paid for. A decision is a
--- verdict that ends its work. The balance is what Keepa said with the last call; at or below zero it is projected to
--- rise by the rate. What operators paused (pause, nospend) is left out. Times of less than five minutes are no stall.
--- One that goes on ends at until; what waits then is looked for among the survivors of the three days before it began.
+-- Stuck: long times without a paid call. Bad luck: calls and decisions continue, and nothing is accepted (ask
+-- rejections). A stall is a time in which work waited, the operator let us spend and the balance was above zero. Work
+-- waits from a survivor's verdict to the next look at it, and a poll from when it is due to when it is paid for. A
+-- decision is a verdict that ends its work. The balance is what Keepa said with the last call; at or below zero it is
+-- projected to rise by the rate. What operators paused (pause, nospend) is left out. Times of less than five minutes
+-- are not a stall. One that continues ends at until; what waits then is looked for among the survivors of the three
+-- days before it began.
 --
 -- Columns:
 --   day                  pipeline time, UTC
@@ -14,7 +15,8 @@
 --   no_call_minutes      the longest stall without a paid call that touched the day, all of it, minutes
 --   no_call_from         when it began, pipeline time, UTC
 --   no_call_until        when it ended
---   ended_by             the stage that paid then; paused or nospend where the operator ended it; going_on if nothing did
+--   ended_by             the stage that paid then; paused or nospend where the operator ended it; going_on if
+--                        nothing did
 --   balance_before       what Keepa said before it, tokens
 --   no_decision_minutes  the longest stall without a decision that touched the day, all of it, minutes
 --   no_decision_from     when it began, pipeline time, UTC

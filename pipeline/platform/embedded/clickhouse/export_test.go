@@ -21,3 +21,10 @@ func WithSum(o FetchOptions, sum string) FetchOptions {
 	o.sum = sum
 	return o
 }
+
+// Restarts returns how often a child died and was replaced.
+func (s *Server) Restarts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deaths
+}

@@ -130,13 +130,6 @@ func ping(ctx context.Context, addr string) error {
 // It contains the password if there is one: redact it before showing it.
 func (s *Server) URL() string { return s.url }
 
-// Restarts returns how often a child died and was replaced.
-func (s *Server) Restarts() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.deaths
-}
-
 // Stop asks the child to finish and waits for it; at ctx's end, or after 20
 // seconds, it is killed. What was acknowledged is on disk in either case.
 func (s *Server) Stop(ctx context.Context) error {
