@@ -23,9 +23,10 @@ type Config struct {
 	// Shed enables shedding: the least valuable work is dropped, with a verdict
 	// of its own, while more waits than tokens can decide within the patience.
 	Shed bool `env:"PEEKER_SHED, default=true"`
-	// Patience is how long a listed row may wait for its look before the
-	// look is worthless: rows leave Keepa's list after about half a day.
-	Patience time.Duration `env:"PEEKER_PATIENCE, default=12h"`
+	// Patience is how long a new row may wait for its look. Of 100 new prices 60 hold for four hours and 25 for
+	// twelve, and a new price needs a new look. Backfill, the rows that a first sweep finds, may wait three times as
+	// long, because older prices hold for longer.
+	Patience time.Duration `env:"PEEKER_PATIENCE, default=4h"`
 	// Grace is how long a step may continue after a stop.
 	Grace time.Duration `env:"PEEKER_GRACE, default=8s"`
 	// Skip forwards every candidate to the committer without a look, to measure what the looks save.
