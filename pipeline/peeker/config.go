@@ -20,6 +20,9 @@ type Config struct {
 	Batch int `env:"PEEKER_BATCH, default=100"`
 	// Fresh is the maximum age of a stored answer that serves work for which it was not bought.
 	Fresh time.Duration `env:"PEEKER_FRESH, default=6h"`
+	// Earlier is the maximum age of the stored answer that rejects a new price of a rejected book for no token, where
+	// the book would be rejected even if it became cheaper by a tenth. 0 pays for a look at every new price.
+	Earlier time.Duration `env:"PEEKER_EARLIER, default=24h"`
 	// Shed enables shedding: the least valuable work is dropped, with a verdict
 	// of its own, while more waits than tokens can decide within the patience.
 	Shed bool `env:"PEEKER_SHED, default=true"`
@@ -33,6 +36,10 @@ type Config struct {
 	Skip bool `env:"PEEKER_SKIP, default=false"`
 }
 
+// mostEarlier is the most for Earlier. A sale is inferred a day after it at the earliest, so a younger answer contains
+// every sale that a new one would show; only a jump of the rank that confirms one may have come since.
+const mostEarlier = 24 * time.Hour
+
 // Validate reports the variables that are wrong, by name.
 func (c Config) Validate() error {
 	var errs []error
@@ -41,6 +48,9 @@ func (c Config) Validate() error {
 	}
 	if c.Fresh <= 0 {
 		errs = append(errs, fmt.Errorf("PEEKER_FRESH: want a positive duration, got %s", c.Fresh))
+	}
+	if c.Earlier < 0 || c.Earlier > mostEarlier {
+		errs = append(errs, fmt.Errorf("PEEKER_EARLIER: want 0 to %s, got %s", mostEarlier, c.Earlier))
 	}
 	if c.Patience <= 0 {
 		errs = append(errs, fmt.Errorf("PEEKER_PATIENCE: want a positive duration, got %s; PEEKER_SHED=false sheds nothing", c.Patience))
