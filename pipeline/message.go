@@ -49,7 +49,7 @@ type Verdict struct {
 	Reason             string          `json:"reason"`  // snake_case code; "ok" when no rule objected
 	RuleID             string          `json:"rule_id"` // the rule that decided; empty when none did
 	RuleSet            string          `json:"rule_set"`
-	Heuristic          bool            `json:"heuristic"` // decided by a rule that may be wrong
+	Heuristic          bool            `json:"heuristic"` // may be wrong: by such a rule, or an earlier price's answer
 	Inputs             map[string]any  `json:"inputs"`    // what the decision used; null means unknown
 	Unknown            []string        `json:"unknown"`   // names of inputs that were wanted and unknown
 	Source             Source          `json:"source"`

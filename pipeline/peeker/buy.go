@@ -65,6 +65,9 @@ func (s *step) collect(ctx context.Context, units []worker.Unit) ([]fact, error)
 	if err != nil {
 		return nil, err
 	}
+	if missing, err = s.earlier(ctx, domain, units, missing, facts); err != nil {
+		return nil, err
+	}
 	if missing, err = s.shedder.split(ctx, units, missing, facts); err != nil {
 		return nil, err
 	}
@@ -289,7 +292,11 @@ func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effec
 		return worker.Dead(conclude(u, decide.NoAnswer(f.Judge, pipeline.LookPeek, u.Work, now)), decide.ReasonNoAnswer,
 			worker.NoAnswer(u, f.Attempts))
 	}
-	r := decide.Peek(f.Judge, u.Work, f.Answer.Evidence(), f.Answer.CostTo(u.ID), f.Stored, now)
+	a := evidence(u, f.Answer)
+	if !a.EarlierAt.IsZero() && !decide.EarlierRejects(f.Judge, u.Work, a, now) {
+		return loop.Decision[worker.Effect]{Again: worker.ErrRules}
+	}
+	r := decide.Peek(f.Judge, u.Work, a, f.Answer.CostTo(u.ID), f.Stored, now)
 	d := conclude(u, r)
 	if r.Unreadable != nil {
 		d = worker.Dead(d, r.Verdict.Reason, f.Answer.Place()+": "+r.Unreadable.Error())

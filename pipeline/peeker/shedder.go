@@ -58,17 +58,17 @@ func (s *shedder) check(ctx context.Context, backlogs map[string]bus.Backlog, wi
 	if err := s.readLines(ctx); err != nil {
 		return err
 	}
-	waiting := 0
+	waiting := map[pipeline.Source]int{}
 	for _, source := range pipeline.Sources() {
 		if once(source) {
-			waiting += backlogs[s.durable(source)].Pending
+			waiting[source] = backlogs[s.durable(source)].Pending
 		}
 	}
 	means, known, err := s.means(ctx, backlogs)
 	if err != nil {
 		return err
 	}
-	tooMuch := s.cfg.Shed && known && wish == token.Run && means.Exceeded(waiting)
+	tooMuch := s.cfg.Shed && known && wish == token.Run && means.Exceeded(waiting[pipeline.SourceLive]+waiting[pipeline.SourceGap], waiting[pipeline.SourceBackfill])
 	if !tooMuch && len(s.lines.Lines) == 0 {
 		clear(s.lanes)
 		s.scanned, s.checkedAt = 0, now
@@ -138,13 +138,13 @@ func (s *shedder) scan(ctx context.Context, backlogs map[string]bus.Backlog) err
 			Cents  *int64          `json:"expected_value_cents"`
 		}
 		if json.Unmarshal(r.Body, &survivor) == nil && r.Sequence > backlogs[s.durable(survivor.Source)].Delivered {
-			s.lanes[survivor.Source] = append(s.lanes[survivor.Source], shedding.Waiting{Seq: r.Sequence, Cents: survivor.Cents})
+			s.lanes[survivor.Source] = append(s.lanes[survivor.Source], shedding.Waiting{Seq: r.Sequence, Source: survivor.Source, Cents: survivor.Cents})
 		}
 		return nil // the loop makes it a dead letter
 	})
 }
 
-// draw adds a line, which is stored before any peeker applies it.
+// draw adds lines, which are stored before any peeker applies them.
 func (s *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m shedding.Means, now time.Time) error {
 	floor := uint64(math.MaxUint64)
 	for _, source := range pipeline.Sources() {
@@ -152,30 +152,30 @@ func (s *shedder) draw(ctx context.Context, backlogs map[string]bus.Backlog, m s
 			floor = min(floor, l.Settled)
 		}
 	}
-	drawn := false
-	var line shedding.Line
+	var drawn []shedding.Line
 	ls, err := bus.ChangeOwn(ctx, s.cell, func(ls shedding.Lines) (shedding.Lines, bool, error) {
 		var waiting []shedding.Waiting
 		for _, lane := range s.lanes {
 			for _, w := range lane {
-				if _, is := ls.Find(w.Seq, w.Cents); !is {
+				if _, is := ls.Find(w); !is {
 					waiting = append(waiting, w)
 				}
 			}
 		}
-		if line, drawn = shedding.Draw(waiting, m, now); !drawn {
-			return ls, false, nil
+		drawn = shedding.Draw(waiting, m, now)
+		for _, l := range drawn {
+			ls = ls.With(l, floor)
 		}
-		return ls.With(line, floor), true, nil
+		return ls, len(drawn) > 0, nil
 	})
 	if err != nil {
 		return fmt.Errorf("draw a line through what waits: %w", err)
 	}
 	s.lines = ls
-	if drawn {
-		s.status.Count("lines", 1)
-		s.env.Log.Warn("more work waits than tokens can decide, the least valuable is shed", "waiting", line.Waiting,
-			"decidable", line.Decidable, "below_cents", line.BelowCents, "patience", m.Patience, "price", math.Round(100*m.Price)/100)
+	s.status.Count("lines", len(drawn))
+	for _, l := range drawn {
+		s.env.Log.Warn("more work waits than tokens can decide, the least valuable is shed", "waiting", l.Waiting, "decidable", l.Decidable,
+			"below_cents", l.BelowCents, "patience", time.Duration(l.PatienceS)*time.Second, "price", math.Round(100*l.Price)/100)
 	}
 	return nil
 }
@@ -186,7 +186,7 @@ func (s *shedder) shed() (pipeline.Source, int) {
 	for _, source := range pipeline.Sources() {
 		n := 0
 		for _, w := range s.lanes[source] {
-			if _, is := s.lines.Find(w.Seq, w.Cents); !is || n == shedBatch {
+			if _, is := s.lines.Find(w); !is || n == shedBatch {
 				break
 			}
 			n++
@@ -229,7 +229,8 @@ func (s *shedder) split(ctx context.Context, units []worker.Unit, of []int, fact
 	}
 	var pay []int
 	for _, i := range of {
-		l, is := s.lines.Find(units[i].Sequence, units[i].Survivor.ExpectedValueCents)
+		u := units[i].Survivor
+		l, is := s.lines.Find(shedding.Waiting{Seq: units[i].Sequence, Source: u.Source, Cents: u.ExpectedValueCents})
 		if is && once(units[i].Survivor.Source) {
 			facts[i].Line = &l
 		} else {

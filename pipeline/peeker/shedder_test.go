@@ -11,8 +11,13 @@ import (
 	"ratchet/test/desk"
 )
 
-// flooded stores n survivors of the glance, each worth its number in dollars, on a plan of one token a minute.
+// flooded stores n live survivors of the glance, each worth its number in dollars, on a plan of one token a minute.
 func flooded(t *testing.T, d *desk.Desk, n int) []decide.Work {
+	t.Helper()
+	return floodedFrom(t, d, pipeline.SourceLive, n)
+}
+
+func floodedFrom(t *testing.T, d *desk.Desk, source pipeline.Source, n int) []decide.Work {
 	t.Helper()
 	kv, err := d.Bus.Store(t.Context(), pipeline.BucketTokens)
 	if err != nil {
@@ -24,11 +29,11 @@ func flooded(t *testing.T, d *desk.Desk, n int) []decide.Work {
 	asins := slices.Concat(d.ASINs(keepasim.Good), d.ASINs(keepasim.NoProfit))[:n]
 	out := make([]decide.Work, n)
 	for i, asin := range asins {
-		w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
+		w := d.Work(t, asin, source, pipeline.FirstGeneration)
 		worth := int64(100 * ((i * 7) % n)) // n is not a multiple of 7: each worth once
 		w.Survivor.ExpectedValueCents = &worth
 		out[i] = w
-		d.Survives(t, w, pipeline.LookGlance, "live")
+		d.Survives(t, w, pipeline.LookGlance, string(source))
 	}
 	d.Grant(t, pipeline.StagePeeker, desk.Credit)
 	return out
@@ -69,6 +74,18 @@ func TestTheLeastValuableOfTooMuchIsShedForNothingAndTheRestIsDecided(t *testing
 	}
 	if n := d.Spent(t); n != decidable {
 		t.Errorf("spent %d tokens, want %d", n, decidable)
+	}
+}
+
+// In three hours 66 can be decided.
+func TestBackfillMayWaitThreeTimesAsLong(t *testing.T) {
+	t.Parallel()
+	d := desk.New(t, desk.Soon)
+	works := floodedFrom(t, d, pipeline.SourceBackfill, 60)
+	d.Run(t, peeker.Run, anHour)
+	d.AwaitVerdicts(t, len(works))
+	if n := d.Spent(t); n != len(works) {
+		t.Errorf("spent %d tokens, want one for each of %d", n, len(works))
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"ratchet/pipeline"
@@ -29,6 +30,16 @@ type Answer struct {
 	ID   string // its sequence in RESPONSES
 	Key  string // ASIN or seller id
 	Body []byte // Keepa's JSON; null for a seller that Keepa does not know
+
+	// EarlierAt is when a peek was answered that is about an earlier price of the work's book; zero for one that is
+	// about the work's own price.
+	EarlierAt time.Time
+}
+
+// Earlier reports whether an answer is about an earlier price than the work is: it came before the price began, and
+// was not bought for the work.
+func (w Work) Earlier(answeredAt time.Time, boughtFor string) bool {
+	return boughtFor != w.ID && boughtFor != w.Survivor.AnswersOf && answeredAt.Before(w.Row.CreationDate.Time())
 }
 
 // Decision is a verdict with its by-products.
@@ -92,6 +103,9 @@ func Shed(j *verdict.Judge, w Work, l shedding.Line, now time.Time) Decision {
 
 // Peek decides on a product without offers. tokens is what this work paid for it. stored is the
 // newest deal of the ASIN, nil without one: a refresh that finds it unchanged ends here.
+//
+// Of an answer about an earlier price, only the histories and averages count; current values are those of the row,
+// which is newer. Its reject is heuristic: histories may have changed since.
 func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now time.Time) Decision {
 	now = Instant(now)
 	ids := append(w.Survivor.ResponseIDs[:len(w.Survivor.ResponseIDs):len(w.Survivor.ResponseIDs)], a.ID)
@@ -99,7 +113,14 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 	if err != nil {
 		return Decision{Verdict: w.paid(pipeline.LookPeek, unreadable(), j.Version(), tokens, ids, now), Unreadable: err}
 	}
+	earlier := !a.EarlierAt.IsZero()
+	if earlier {
+		product = product.Repriced(&w.Row)
+	}
 	f := j.Peek(w.Row, product, now)
+	if earlier && f.Kept != nil {
+		f.Heuristic, f.Kept[verdict.InputAnswerAge] = f.Outcome == pipeline.Reject, int64(now.Sub(a.EarlierAt)/time.Second)
+	}
 	if f.Outcome == pipeline.Survive && w.Survivor.Source == pipeline.SourceRefresh && stored != nil {
 		if confirmed, ok := j.Confirm(stored, w.Row, product, now); ok {
 			confirmed.Reason, confirmed.Kept = reasonConfirmed, f.Kept
@@ -111,6 +132,22 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 		r.Verdict.Deal = found(f.Deal, w.ID, r.Verdict)
 	}
 	return r
+}
+
+// spare is by how many percent a book may become cheaper before what an earlier answer concludes needs a new look.
+const spare = 10
+
+// EarlierRejects reports whether an answer about an earlier price rejects the work, with room to spare: it would also
+// do so if the used price were lower by a tenth. If it does not, only a new peek can decide.
+func EarlierRejects(j *verdict.Judge, w Work, a Answer, now time.Time) bool {
+	if Peek(j, w, a, 0, nil, now).Verdict.Outcome != pipeline.Reject {
+		return false
+	}
+	if used, ok := w.Row.Current.Price(keepa.Used); ok {
+		w.Row.Current = slices.Clone(w.Row.Current)
+		w.Row.Current[keepa.Used] = int(used * (100 - spare) / 100)
+	}
+	return Peek(j, w, a, 0, nil, now).Verdict.Outcome == pipeline.Reject
 }
 
 // Commit decides on a product with offers and on the known sellers, in the

@@ -189,3 +189,60 @@ func TestASellerIsWantedUntilItWasAskedFor(t *testing.T) {
 		t.Errorf("%s is asked for again", again)
 	}
 }
+
+// cheaper returns the work with another used price.
+func cheaper(w decide.Work, cents int) decide.Work {
+	w.Row.Current = slices.Clone(w.Row.Current)
+	w.Row.Current[keepa.Used] = cents
+	return w
+}
+
+func TestAnEarlierAnswerDecidesAtThePriceOfTheRow(t *testing.T) {
+	t.Parallel()
+	b := aBook(t)
+	a := decide.Answer{ID: "7", Key: b.work.Row.ASIN, Body: b.peek, EarlierAt: t0.Add(-time.Hour)}
+	used, _ := b.work.Row.Current.Price(keepa.Used)
+	within := 0
+	for cents := int(used) * 20; cents > int(used)/2; cents = cents * 99 / 100 {
+		w := cheaper(b.work, cents)
+		v, tenth := decide.Peek(b.judge, w, a, 0, nil, t0).Verdict, decide.Peek(b.judge, cheaper(w, cents*90/100), a, 0, nil, t0).Verdict
+		rejected := v.Outcome == pipeline.Reject
+		if age := v.Inputs[verdict.InputAnswerAge]; v.Heuristic != rejected || age != int64(3600) || v.Tokens != 0 {
+			t.Fatalf("%d cents: %+v", cents, v)
+		}
+		if got, want := decide.EarlierRejects(b.judge, w, a, t0), rejected && tenth.Outcome == pipeline.Reject; got != want {
+			t.Errorf("%d cents: rejected %t, and a tenth cheaper %t; it ends there: %t", cents, rejected, tenth.Outcome == pipeline.Reject, got)
+		}
+		if rejected && tenth.Outcome != pipeline.Reject {
+			within++
+		}
+	}
+	if within == 0 {
+		t.Error("no price is rejected that would pass if it were lower by a tenth")
+	}
+	own := a
+	own.EarlierAt = time.Time{}
+	v := decide.Peek(b.judge, cheaper(b.work, int(used)*20), own, 1, nil, t0).Verdict
+	if _, is := v.Inputs[verdict.InputAnswerAge]; v.Outcome != pipeline.Survive || is {
+		t.Errorf("its own answer has the newer price: %s (%s)", v.Outcome, v.Reason)
+	}
+}
+
+func TestAnAnswerIsAboutAnEarlierPriceUnlessItWasBoughtForTheWork(t *testing.T) {
+	t.Parallel()
+	w := aBook(t).work
+	w.Survivor.AnswersOf = "before"
+	began := w.Row.CreationDate.Time()
+	for _, c := range []struct {
+		at      time.Time
+		work    string
+		earlier bool
+	}{
+		{began.Add(-time.Minute), "other", true}, {began, "other", false}, {began.Add(time.Hour), "other", false},
+		{began.Add(-time.Minute), w.ID, false}, {began.Add(-time.Minute), "before", false},
+	} {
+		if got := w.Earlier(c.at, c.work); got != c.earlier {
+			t.Errorf("%s for %q: %t", c.at, c.work, got)
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"ratchet/pipeline"
 )
 
 // Line is drawn through everything that waited at one moment.
@@ -19,6 +21,9 @@ type Line struct {
 	Price        float64   `json:"tokens_for_a_decision"`   // at this price
 	Income       float64   `json:"tokens_an_hour"`          // with this income
 	Hand         int       `json:"tokens_in_hand,omitzero"` // and this balance
+
+	// Spares is the source whose work it does not cover; empty: it covers all.
+	Spares pipeline.Source `json:"spares,omitempty"`
 }
 
 // Values that no line can have: a sequence behind every stream's end would shed
@@ -43,13 +48,18 @@ func (ls Lines) Validate() error {
 	return nil
 }
 
-// Covers reports whether the line sheds work at this sequence of this value; nil is unknown, which is not 0.
-func (l Line) Covers(seq uint64, cents *int64) bool {
-	worth := l.UnknownCents
-	if cents != nil {
-		worth = *cents
+// Covers reports whether the line sheds the work.
+func (l Line) Covers(w Waiting) bool {
+	worth, spared := l.worth(w), l.Spares != "" && w.Source == l.Spares
+	return !spared && w.Seq <= l.UpTo && (worth < l.BelowCents || worth == l.BelowCents && w.Seq < l.TieBefore)
+}
+
+// worth returns the expected value of the work; unknown is not 0.
+func (l Line) worth(w Waiting) int64 {
+	if w.Cents == nil {
+		return l.UnknownCents
 	}
-	return seq <= l.UpTo && (worth < l.BelowCents || worth == l.BelowCents && seq < l.TieBefore)
+	return *w.Cents
 }
 
 // Lines are the lines in force, oldest first. The zero value sheds nothing.
@@ -58,9 +68,9 @@ type Lines struct {
 }
 
 // Find returns the first line that covers the work; false when the work is to be decided.
-func (ls Lines) Find(seq uint64, cents *int64) (Line, bool) {
+func (ls Lines) Find(w Waiting) (Line, bool) {
 	for _, l := range ls.Lines {
-		if l.Covers(seq, cents) {
+		if l.Covers(w) {
 			return l, true
 		}
 	}
@@ -79,5 +89,5 @@ func (l Line) includes(old Line) bool {
 	higher := l.BelowCents > old.BelowCents || l.BelowCents == old.BelowCents && l.TieBefore >= old.TieBefore
 	unknown := old.UnknownCents >= old.BelowCents && (old.UnknownCents > old.BelowCents || old.TieBefore == 0) ||
 		l.UnknownCents < l.BelowCents // or l sheds all of it
-	return l.UpTo >= old.UpTo && higher && unknown
+	return l.UpTo >= old.UpTo && higher && unknown && (l.Spares == "" || l.Spares == old.Spares)
 }

@@ -21,6 +21,7 @@ func someWaiting(t *rapid.T, least int) []Waiting {
 	for i := range out {
 		seq += uint64(rapid.IntRange(1, 3).Draw(t, "step"))
 		out[i].Seq = seq
+		out[i].Source = rapid.SampledFrom([]pipeline.Source{pipeline.SourceLive, pipeline.SourceGap, pipeline.SourceBackfill}).Draw(t, "source")
 		if !rapid.Bool().Draw(t, "unknown") || rapid.Bool().Draw(t, "still") {
 			c := int64(rapid.IntRange(0, 8).Draw(t, "cents"))
 			out[i].Cents = &c
@@ -38,15 +39,38 @@ func someMeans(t *rapid.T) Means {
 	}
 }
 
+// counts returns how much of the work is new rows and how much is backfill.
+func counts(waiting []Waiting) (rows, backfill int) {
+	for _, w := range waiting {
+		if w.Source == pipeline.SourceBackfill {
+			backfill++
+		} else {
+			rows++
+		}
+	}
+	return rows, backfill
+}
+
+// decidable returns how many new rows, and how much work in all, can be decided in time.
+func decidable(m Means) (rows, all int) {
+	return m.Decidable(), Means{PerHour: m.PerHour, Hand: m.Hand, Price: m.Price, Patience: 3 * m.Patience}.Decidable()
+}
+
 func TestNothingIsShedWhileEverythingCanBeDecidedWithinThePatience(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		waiting, m := someWaiting(t, 0), someMeans(t)
-		if _, drawn := Draw(waiting, m, now); drawn && len(waiting) <= m.Decidable() {
-			t.Errorf("a line through %d although %d can be decided", len(waiting), m.Decidable())
+		rows, backfill := counts(waiting)
+		canRows, canAll := decidable(m)
+		lines := Draw(waiting, m, now)
+		if len(lines) > 0 && rows <= canRows && rows+backfill <= canAll {
+			t.Errorf("a line through %d and %d although %d and %d can be decided", rows, backfill, canRows, canAll)
+		}
+		if len(lines) > 0 != m.Exceeded(rows, backfill) {
+			t.Errorf("%d and %d are too many: %t; lines %+v", rows, backfill, m.Exceeded(rows, backfill), lines)
 		}
 		m.Patience = 0
-		if _, drawn := Draw(waiting, m, now); drawn {
+		if len(Draw(waiting, m, now)) > 0 {
 			t.Error("a line although patience is endless")
 		}
 	})
@@ -56,27 +80,33 @@ func TestWhatIsKeptCanBeDecidedAndIsWorthAtLeastWhatIsShed(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		waiting, m := someWaiting(t, 1), someMeans(t)
-		l, drawn := Draw(waiting, m, now)
-		if !drawn {
-			return
-		}
-		kept, leastKept, mostShed := 0, int64(math.MaxInt64), int64(math.MinInt64)
-		for _, w := range waiting {
-			worth := l.UnknownCents
-			if w.Cents != nil {
-				worth = *w.Cents
+		canRows, canAll := decidable(m)
+		for _, l := range Draw(waiting, m, now) {
+			leastKept, mostShed := int64(math.MaxInt64), int64(math.MinInt64)
+			var kept []Waiting
+			for _, w := range waiting {
+				worth := l.UnknownCents
+				if w.Cents != nil {
+					worth = *w.Cents
+				}
+				switch {
+				case l.Covers(w):
+					mostShed = max(mostShed, worth)
+				case w.Source == l.Spares:
+				default:
+					kept, leastKept = append(kept, w), min(leastKept, worth)
+				}
 			}
-			if l.Covers(w.Seq, w.Cents) {
-				mostShed = max(mostShed, worth)
-			} else {
-				kept, leastKept = kept+1, min(leastKept, worth)
+			if want := max(1, canRows); l.Spares != "" && len(kept) != want {
+				t.Errorf("kept %d new rows, want %d", len(kept), want)
 			}
-		}
-		if want := max(1, m.Decidable()); kept != want {
-			t.Errorf("kept %d, want %d", kept, want)
-		}
-		if leastKept < mostShed {
-			t.Errorf("kept %d and shed %d", leastKept, mostShed)
+			if want := max(1, canAll); l.Spares == "" && len(kept) != want {
+				t.Errorf("kept %d, want %d", len(kept), want)
+			}
+			if leastKept < mostShed {
+				t.Errorf("kept %d and shed %d", leastKept, mostShed)
+			}
+			waiting = only(waiting, func(w Waiting) bool { return !l.Covers(w) })
 		}
 	})
 }
@@ -89,13 +119,11 @@ func TestALineShedsTheSameWorkAfterLinesAreAdded(t *testing.T) {
 		all := someWaiting(t, 1)
 		for range rapid.IntRange(1, 5).Draw(t, "lines") {
 			seen := all[:rapid.IntRange(1, len(all)).Draw(t, "seen")]
-			l, drawn := Draw(seen, someMeans(t), now)
-			if !drawn {
-				continue
+			for _, l := range Draw(seen, someMeans(t), now) {
+				ls = ls.With(l, 0)
 			}
-			ls = ls.With(l, 0)
 			for i, w := range all {
-				if _, is := ls.Find(w.Seq, w.Cents); is {
+				if _, is := ls.Find(w); is {
 					shed[i] = true
 				} else if shed[i] {
 					t.Fatalf("#%d was shed and no longer is, under %+v", w.Seq, ls)
@@ -109,9 +137,11 @@ func TestWorkThatCameAfterALineIsNotUnderIt(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		waiting := someWaiting(t, 1)
-		l, drawn := Draw(waiting, someMeans(t), now)
-		if drawn && (l.Covers(waiting[len(waiting)-1].Seq+1, nil) || l.UpTo != waiting[len(waiting)-1].Seq) {
-			t.Errorf("the line %+v covers what came after it", l)
+		last := waiting[len(waiting)-1].Seq
+		for _, l := range Draw(waiting, someMeans(t), now) {
+			if l.Covers(Waiting{Seq: last + 1}) || l.UpTo > last {
+				t.Errorf("the line %+v covers what came after %d", l, last)
+			}
 		}
 	})
 }

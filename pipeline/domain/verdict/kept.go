@@ -81,6 +81,10 @@ func (r *Rule) known(look pipeline.Look) bool {
 	return slices.Index(looks, r.Look) <= slices.Index(looks, look)
 }
 
+// InputAnswerAge is among the kept inputs of a verdict from an answer about an earlier price: the answer's age in
+// seconds. No rule can use it. What was decided so is decided again only from the answer.
+const InputAnswerAge = "answer_age_s"
+
 // Redecider decides again from kept inputs. It is not safe for concurrent use.
 type Redecider struct {
 	look  pipeline.Look
@@ -152,8 +156,8 @@ type Redecision struct {
 }
 
 // Decide decides on inputs as a verdict keeps them: a JSON object of numbers, booleans and nulls. It
-// returns false when the rules need an input that is not kept, when inputs is not such an object,
-// and when the commit chose among several copies: other rules may choose another.
+// returns false when the rules need an input that is not kept, when inputs is not such an object or is
+// of an answer about an earlier price, and when the commit chose among several copies: other rules may choose another.
 func (s *Redecider) Decide(inputs []byte) (Redecision, bool) {
 	t, ok := s.DecideCopy(inputs)
 	if !ok || s.look == pipeline.LookCommit && s.SeveralCopies() {
@@ -238,7 +242,7 @@ func (s *Redecider) read(b []byte) bool {
 			at++
 		}
 		name, rest, ok := quoted(b, at)
-		if !ok || rest >= len(b) || b[rest] != ':' {
+		if !ok || rest >= len(b) || b[rest] != ':' || string(name) == InputAnswerAge {
 			return false
 		}
 		end := rest + 1

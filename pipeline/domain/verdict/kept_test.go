@@ -194,3 +194,22 @@ func BenchmarkSecond(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "decisions/s")
 }
+
+func TestInputsOfAnAnswerAboutAnEarlierPriceDoNotSuffice(t *testing.T) {
+	t.Parallel()
+	j := defaultJudge(t)
+	kept := map[string]any{}
+	for _, name := range j.Needs(pipeline.LookPeek) {
+		kept[name] = nil
+	}
+	if _, ok := j.Redecider(pipeline.LookPeek).Decide(encode(t, kept)); !ok {
+		t.Fatal("the inputs of a peek do not suffice")
+	}
+	kept[InputAnswerAge] = int64(60)
+	if _, ok := j.Redecider(pipeline.LookPeek).Decide(encode(t, kept)); ok {
+		t.Error("what an earlier answer decided is decided again without it")
+	}
+	if _, is := inputNamed(InputAnswerAge); is {
+		t.Error("a rule can use it")
+	}
+}

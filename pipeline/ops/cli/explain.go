@@ -37,6 +37,7 @@ type ExplainedLook struct {
 	At       time.Time        `json:"at,omitzero"`      // the instant of the decision: that of the live verdict, if any
 	Answer   string           `json:"answer,omitempty"` // the stored answer
 	Answered time.Time        `json:"answered_at,omitzero"`
+	Earlier  bool             `json:"earlier,omitempty"` // it is about an earlier price; current values are the row's
 	Missing  string           `json:"missing,omitempty"` // why the look cannot be explained
 	Outcome  pipeline.Outcome `json:"outcome,omitempty"`
 	Reason   string           `json:"reason,omitempty"`
@@ -119,7 +120,7 @@ func Explain(ctx context.Context, b *bus.Bus, j *verdict.Judge, asin string) (Ex
 		l := ExplainedLook{Look: look, Live: live[look], At: newest.ListSeenAt}
 		var product *keepa.Product
 		if look != pipeline.LookGlance {
-			if product, err = l.product(ctx, b, newest.Domain, asin); err != nil {
+			if product, err = l.product(ctx, b, newest.Domain, asin, decide.Work{ID: e.WorkID, Row: row, Survivor: pipeline.Survivor{Candidate: newest}}); err != nil {
 				return e, err
 			}
 		}
@@ -153,7 +154,7 @@ func decided(ctx context.Context, b *bus.Bus, domain int, asin, workID string) (
 
 // product returns the stored product of a look: that of the live verdict, else the newest. If none is stored, it sets
 // Missing.
-func (l *ExplainedLook) product(ctx context.Context, b *bus.Bus, domain int, asin string) (*keepa.Product, error) {
+func (l *ExplainedLook) product(ctx context.Context, b *bus.Bus, domain int, asin string, w decide.Work) (*keepa.Product, error) {
 	kind := pipeline.KindPeek
 	if l.Look == pipeline.LookCommit {
 		kind = pipeline.KindCommit
@@ -180,6 +181,9 @@ func (l *ExplainedLook) product(ctx context.Context, b *bus.Bus, domain int, asi
 	if err != nil {
 		l.Missing = "the stored answer is unreadable: " + err.Error()
 		return nil, nil //nolint:nilnil // Missing has the reason
+	}
+	if l.Look == pipeline.LookPeek && w.Earlier(answer.AnsweredAt, answer.WorkID) {
+		product, l.Earlier = product.Repriced(&w.Row), true
 	}
 	return &product, nil
 }

@@ -71,7 +71,11 @@ func (l ExplainedLook) Headline(domain int) string {
 		parts = append(parts, fmt.Sprintf("expected value %s, tier %s", keepa.Domain(domain).Money(l.Expected), l.Tier))
 	}
 	if l.Answer != "" {
-		parts = append(parts, fmt.Sprintf("answer #%s of %s", l.Answer, l.Answered.Format("2006-01-02 15:04:05")))
+		about := ""
+		if l.Earlier {
+			about = ", about an earlier price"
+		}
+		parts = append(parts, fmt.Sprintf("answer #%s of %s%s", l.Answer, l.Answered.Format("2006-01-02 15:04:05"), about))
 	}
 	if v := l.Live; v != nil && (v.Outcome != l.Outcome || v.Reason != l.Reason) {
 		parts = append(parts, fmt.Sprintf("decided then: %s (%s) by rules %s", v.Outcome, v.Reason, v.RuleSet))

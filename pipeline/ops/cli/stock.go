@@ -103,8 +103,12 @@ func (s *Stock) sentence(now time.Time, worth func(int64) string) string {
 		}
 	}
 	if l := s.Line; l != nil {
-		fmt.Fprintf(&out, "\nShedding: a line was drawn %s at %s; %d waited, %d can be decided within %s.\n",
-			Ago(now, l.At), worth(l.BelowCents), l.Waiting, l.Decidable, time.Duration(l.PatienceS)*time.Second)
+		what := "rows"
+		if l.Spares != "" {
+			what = "new rows"
+		}
+		fmt.Fprintf(&out, "\nShedding: a line was drawn %s at %s; %d %s waited, %d can be decided within %s.\n",
+			Ago(now, l.At), worth(l.BelowCents), l.Waiting, what, l.Decidable, time.Duration(l.PatienceS)*time.Second)
 	}
 	return out.String()
 }

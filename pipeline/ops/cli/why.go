@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -85,6 +86,9 @@ func (s Story) Write(w io.Writer) error {
 		}
 		if in := v.Inputs(); in != "" {
 			p.f("    %s\n", in)
+		}
+		if s, earlier := v.Verdict.Inputs[verdict.InputAnswerAge].(float64); earlier {
+			p.f("    The histories are those of the answer about an earlier price, %s before: it may be wrong.\n", time.Duration(s)*time.Second)
 		}
 	}
 	s.writeSum(p)

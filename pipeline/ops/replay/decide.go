@@ -172,6 +172,10 @@ func (b *decider) fromAnswers(ctx context.Context, p *original, e evidence, find
 		return decided{lost: lostBroken}, nil //nolint:nilerr // it is counted
 	}
 	if b.look == pipeline.LookPeek {
+		at, err := time.Parse(pipeline.TimeFormat, e.answer.Header.Get(pipeline.HeaderAnsweredAt))
+		if err == nil && e.work.Earlier(at, e.answer.Header.Get(pipeline.HeaderWorkID)) {
+			product.EarlierAt = at
+		}
 		return b.encode(p, decide.Peek(b.judge, e.work, product, p.tokens, e.deal, p.decidedAt).Verdict, decided{}), nil
 	}
 	var sellers []decide.Answer

@@ -20,6 +20,10 @@ var stream = pipeline.BucketStream(pipeline.BucketSeen)
 // Read returns what is stored of each identity that is unchanged: a
 // price that has moved since has another creation date and is not remembered.
 func Read(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Seen, error) {
+	return read(ctx, b, ids, func(id pipeline.Identity, m pipeline.Seen) bool { return m.CreationDate == id.CreationDate })
+}
+
+func read(ctx context.Context, b *bus.Bus, ids []pipeline.Identity, wanted func(pipeline.Identity, pipeline.Seen) bool) (map[pipeline.Identity]pipeline.Seen, error) {
 	out := map[pipeline.Identity]pipeline.Seen{}
 	if len(ids) == 0 {
 		return out, nil
@@ -29,11 +33,16 @@ func Read(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipelin
 		s := pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(id))
 		bySubject[s] = append(bySubject[s], id)
 	}
-	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m) })
+	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m, wanted) })
 	if err != nil {
 		return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
 	}
 	return out, nil
+}
+
+// Last returns the last decision about each identity's ASIN and price type, of whichever price it was.
+func Last(ctx context.Context, b *bus.Bus, ids []pipeline.Identity) (map[pipeline.Identity]pipeline.Seen, error) {
+	return read(ctx, b, ids, func(pipeline.Identity, pipeline.Seen) bool { return true })
 }
 
 // Offered returns those identities whose first look was offered and is still stored:
@@ -72,13 +81,13 @@ func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipe
 	return nil
 }
 
-func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bus.Read) {
+func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bus.Read, wanted func(pipeline.Identity, pipeline.Seen) bool) {
 	var v pipeline.Seen
 	if len(m.Body) == 0 || json.Unmarshal(m.Body, &v) != nil {
 		return // deleted or unreadable: not remembered, so it is decided again
 	}
 	for _, id := range ids {
-		if v.CreationDate == id.CreationDate {
+		if wanted(id, v) {
 			out[id] = v
 		}
 	}
