@@ -238,8 +238,11 @@ func TestAnAnswerIsAboutAnEarlierPriceUnlessItWasBoughtForTheWork(t *testing.T) 
 		work    string
 		earlier bool
 	}{
-		{began.Add(-time.Minute), "other", true}, {began, "other", false}, {began.Add(time.Hour), "other", false},
-		{began.Add(-time.Minute), w.ID, false}, {began.Add(-time.Minute), "before", false},
+		{began.Add(-time.Minute), "other", true},
+		{began, "other", false},
+		{began.Add(time.Hour), "other", false},
+		{began.Add(-time.Minute), w.ID, false},
+		{began.Add(-time.Minute), "before", false},
 	} {
 		if got := w.Earlier(c.at, c.work); got != c.earlier {
 			t.Errorf("%s for %q: %t", c.at, c.work, got)

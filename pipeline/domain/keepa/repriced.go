@@ -20,8 +20,10 @@ func (p Product) Repriced(row *DealRow) Product {
 		s.Current[i] = v
 	}
 	for _, d := range []struct{ was, is **int }{
-		{&s.SalesRankDrops30, &row.SalesRankDrops30}, {&s.SalesRankDrops90, &row.SalesRankDrops90},
-		{&s.SalesRankDrops180, &row.SalesRankDrops180}, {&s.SalesRankDrops365, &row.SalesRankDrops365},
+		{&s.SalesRankDrops30, &row.SalesRankDrops30},
+		{&s.SalesRankDrops90, &row.SalesRankDrops90},
+		{&s.SalesRankDrops180, &row.SalesRankDrops180},
+		{&s.SalesRankDrops365, &row.SalesRankDrops365},
 	} {
 		if *d.is != nil {
 			*d.was = *d.is
