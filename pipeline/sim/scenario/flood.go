@@ -21,7 +21,8 @@ func flood10k() Scenario {
 		Name:  "flood-10k",
 		About: "10,000 rows at once, 5 tokens a minute: the best are decided, the rest is shed with a verdict",
 		Speed: 240, Limit: 21 * time.Hour, Rows: min(rows, keepa.MaxPages*keepa.RowsPerPage), World: backlog(rows),
-		Box:  standalone.Options{Rate: 5, Balance: 280}, // a full bucket would expire refills before the start
+		// A full bucket would expire refills before the start. Prices do not change here, so the rows may wait for long.
+		Box:  standalone.Options{Rate: 5, Balance: 280, Settings: map[string]string{"PEEKER_PATIENCE": "12h"}},
 		Bars: Bars{StallMin: 10, MayWait: true, Sheds: true, Losing: 1.0 / 3, Covered: 0.5},
 	}
 }
