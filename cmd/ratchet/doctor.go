@@ -188,15 +188,30 @@ func (c doctorCmd) keepa(ctx context.Context, a *app) (string, error) {
 }
 
 // listens reports whether something takes connections at a server's address, or at one of several with commas between.
-func listens(ctx context.Context, urls string) bool {
-	for one := range strings.SplitSeq(urls, ",") {
-		conn, err := (&net.Dialer{Timeout: 2 * time.Second}).DialContext(ctx, "tcp", hostOf(strings.TrimSpace(one)))
-		if err == nil {
-			_ = conn.Close() // it only had to open
-			return true
+func listens(ctx context.Context, urls string) bool { return reach(ctx, urls) == nil }
+
+// reach tries all addresses at once, because one whose host is down answers nothing. It returns why none is reached.
+func reach(ctx context.Context, urls string) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	all := strings.Split(urls, ",")
+	tried := make(chan error, len(all))
+	for _, one := range all {
+		go func() {
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", hostOf(strings.TrimSpace(one)))
+			if err == nil {
+				err = conn.Close() // it only had to open
+			}
+			tried <- err
+		}()
+	}
+	var failed error
+	for range all {
+		if failed = <-tried; failed == nil {
+			return nil
 		}
 	}
-	return false
+	return failed
 }
 
 func (c doctorCmd) nats(ctx context.Context, a *app) (string, error) {

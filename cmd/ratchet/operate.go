@@ -75,8 +75,8 @@ func (f natsFlags) connect(ctx context.Context, a *app) (*bus.Bus, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectWithin)
 	defer cancel()
-	if !listens(ctx, cfg.URL) && ctx.Err() == nil {
-		return nil, fmt.Errorf("no pipeline runs at %s: start `ratchet up` in another terminal and leave it running, or set NATS_URL", bus.RedactURL(cfg.URL))
+	if err := reach(ctx, cfg.URL); err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("no pipeline runs at %s (%w): start `ratchet up` in another terminal and leave it running, or set NATS_URL", bus.RedactURL(cfg.URL), err)
 	}
 	cfg.URL = credentials(cfg.URL, natsd.User)
 	b, err := bus.Connect(ctx, cfg, a.env, "ratchet-cli")

@@ -45,7 +45,7 @@ type replayCmd struct {
 func (c *replayCmd) AfterApply(k *kong.Context) error {
 	for _, p := range k.Path {
 		if p.Flag != nil && !p.Resolved && slices.Contains([]string{"plan", "nats-url", "clickhouse-url"}, p.Flag.Name) {
-			c.given += fmt.Sprintf(" --%s %s", p.Flag.Name, quoted(fmt.Sprint(k.FlagValue(p.Flag))))
+			c.given += fmt.Sprintf(" --%s %s", p.Flag.Name, quoted(bus.RedactURL(fmt.Sprint(k.FlagValue(p.Flag)))))
 		}
 	}
 	return c.clickhouseURL.AfterApply(k)

@@ -37,6 +37,9 @@ type Config struct {
 	Skip bool `env:"PEEKER_SKIP, default=false"`
 }
 
+// freeGrace bounds Grace for steps that wait for no answer of Keepa's.
+const freeGrace = 8 * time.Second
+
 // mostEarlier is the most for Earlier. A sale is inferred a day after it at the earliest, so a younger answer contains
 // every sale that a new one would show; only a jump of the rank that confirms one may have come since.
 const mostEarlier = 24 * time.Hour

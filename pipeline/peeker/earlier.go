@@ -32,7 +32,7 @@ func (s *step) earlier(ctx context.Context, domain int, units []worker.Unit, of 
 	for _, i := range of {
 		u := units[i]
 		a, ok := stored[u.Survivor.ASIN]
-		if ok && rejected[i] && now.Sub(a.AnsweredAt) < s.cfg.Earlier && u.Earlier(a.AnsweredAt, a.WorkID) &&
+		if ok && rejected[i] && now.Sub(a.AnsweredAt).Abs() < s.cfg.Earlier && u.Earlier(a.AnsweredAt, a.WorkID) &&
 			decide.EarlierRejects(s.Judge, u.Work, evidence(u, a), now) {
 			facts[i].Answer = a
 		} else {

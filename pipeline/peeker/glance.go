@@ -54,7 +54,7 @@ func (p *peeker) glanceLoop(ctx context.Context) (*loop.Loop[worker.Unit, recall
 		},
 		DeadLetter: p.deadLetter,
 		Trace:      p.env.Trace, Name: loopGlance,
-		Now: p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
+		Now: p.env.Now, Log: p.env.Log, Grace: min(p.cfg.Grace, freeGrace), Retry: 100 * time.Millisecond,
 	}, nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/shedding"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/worker"
 )
@@ -247,6 +248,9 @@ func (s *shedder) counted(v pipeline.Verdict) {
 		s.peeked.All, s.peeked.Survived = s.peeked.All+1, s.peeked.Survived+1
 	case pipeline.Reject:
 		s.peeked.All++
+		if _, free := v.Inputs[verdict.InputAnswerAge]; free {
+			s.peeked.Free++
+		}
 	case pipeline.Accept, pipeline.Confirm, pipeline.Fail, pipeline.Shed:
 	}
 }

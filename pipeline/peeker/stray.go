@@ -43,7 +43,7 @@ func (p *peeker) strayLoop(ctx context.Context, stream string) (*loop.Loop[loop.
 		Decide:     func(loop.Item, struct{}, time.Time) (d loop.Decision[struct{}]) { return d },
 		Apply:      func(context.Context, []struct{}) error { return nil },
 		DeadLetter: p.deadLetter,
-		Now:        p.env.Now, Log: p.env.Log, Grace: p.cfg.Grace, Retry: 100 * time.Millisecond,
+		Now:        p.env.Now, Log: p.env.Log, Grace: min(p.cfg.Grace, freeGrace), Retry: 100 * time.Millisecond,
 	}, nil
 }
 

@@ -116,7 +116,7 @@ func TestAQueryThatKeepaWouldMisreadIsRefusedWithFileAndField(t *testing.T) {
 func TestRowsFromBeforeTheFirstSweepAreTheBackfillAndNewOnesAreNot(t *testing.T) {
 	t.Parallel()
 	p, now := watermark.DefaultPlan(), watermark.Mark(8_000_000)
-	old := now - watermark.Mark(p.SweepEvery.Minutes()) - 1
+	old := now - watermark.Mark(p.Backfill.Minutes()) - 1
 	for _, c := range []struct {
 		name   string
 		s      watermark.State

@@ -184,7 +184,8 @@ const noCondition keepa.PriceType = -1
 
 // ownCondition returns which lowest price by condition is the copy's own: the one that equals its assumed landed price,
 // else the lowest, if it is the used price with free or plausible shipping. Any other lowest price is of another copy:
-// one below the used price cannot have that price, and nobody asks for a few cents of shipping.
+// one below the used price cannot have that price, nobody asks for a few cents of shipping, and hardly anybody for more
+// than twice the usual.
 func (u UsedCopy) ownCondition(current keepa.Values, c Copy) keepa.PriceType {
 	own, lowest := noCondition, int64(math.MaxInt64)
 	for _, t := range usedConditions {
@@ -196,7 +197,7 @@ func (u UsedCopy) ownCondition(current keepa.Values, c Copy) keepa.PriceType {
 			own, lowest = t, cents
 		}
 	}
-	if shipping := lowest - c.PriceCents; shipping != 0 && shipping < u.s.ShippingCents/2 {
+	if shipping := lowest - c.PriceCents; shipping != 0 && shipping < u.s.ShippingCents/2 || shipping > 2*u.s.ShippingCents {
 		return noCondition
 	}
 	return own

@@ -76,6 +76,8 @@ func TestACopyOfNoOfferCompetesWithEveryPriceByConditionButItsOwn(t *testing.T) 
 		"its own has more shipping than assumed":    {2495, ExcludesShipping, keepa.Values{2938, -1, -1, -1}, 2938, 0},
 		"another has more shipping than assumed":    {2495, ExcludesShipping, keepa.Values{2938, -1, 2938, -1}, 2938, 2938},
 		"nobody asks for 8 cents of shipping":       {2972, ExcludesShipping, keepa.Values{13634, 19200, 6447, 2980}, 3371, 2980},
+		"nobody asks for 15 dollars of shipping":    {1000, ExcludesShipping, keepa.Values{-1, 2500, -1, -1}, 1399, 2500},
+		"a dear copy is another":                    {2000, ExcludesShipping, keepa.Values{9404, -1, -1, -1}, 2399, 9404},
 		"another stands below the used price":       {3600, ExcludesShipping, keepa.Values{18106, 1998, -1, -1}, 3999, 1998},
 		"no condition has a price":                  {2000, ExcludesShipping, keepa.Values{-1, -2, 0, -1}, 2399, 0},
 		"the used price includes shipping":          {2399, IncludesShipping, keepa.Values{2399, 2900, -1, -1}, 2399, 2900},

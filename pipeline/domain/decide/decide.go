@@ -140,13 +140,12 @@ const spare = 10
 // EarlierRejects reports whether an answer about an earlier price rejects the work, with room to spare: it would also
 // do so if the used price were lower by a tenth. If it does not, only a new peek can decide.
 func EarlierRejects(j *verdict.Judge, w Work, a Answer, now time.Time) bool {
-	if Peek(j, w, a, 0, nil, now).Verdict.Outcome != pipeline.Reject {
+	used, known := w.Row.Current.Price(keepa.Used)
+	if !known || Peek(j, w, a, 0, nil, now).Verdict.Outcome != pipeline.Reject {
 		return false
 	}
-	if used, ok := w.Row.Current.Price(keepa.Used); ok {
-		w.Row.Current = slices.Clone(w.Row.Current)
-		w.Row.Current[keepa.Used] = int(used * (100 - spare) / 100)
-	}
+	w.Row.Current = slices.Clone(w.Row.Current)
+	w.Row.Current[keepa.Used] = int(used * (100 - spare) / 100)
 	return Peek(j, w, a, 0, nil, now).Verdict.Outcome == pipeline.Reject
 }
 

@@ -228,6 +228,21 @@ func TestAnEarlierAnswerDecidesAtThePriceOfTheRow(t *testing.T) {
 	}
 }
 
+func TestAnEarlierAnswerDecidesNothingForARowWithoutAUsedPrice(t *testing.T) {
+	t.Parallel()
+	b := aBook(t)
+	a := decide.Answer{ID: "7", Key: b.work.Row.ASIN, Body: b.peek, EarlierAt: t0.Add(-time.Hour)}
+	used, _ := b.work.Row.Current.Price(keepa.Used)
+	dear := cheaper(b.work, int(used)*20)
+	if !decide.EarlierRejects(b.judge, dear, a, t0) {
+		t.Fatal("the price of the row is not rejected")
+	}
+	dear.Row.Current[keepa.Used] = -1
+	if decide.EarlierRejects(b.judge, dear, a, t0) {
+		t.Error("it decides at its own, earlier price")
+	}
+}
+
 func TestAnAnswerIsAboutAnEarlierPriceUnlessItWasBoughtForTheWork(t *testing.T) {
 	t.Parallel()
 	w := aBook(t).work

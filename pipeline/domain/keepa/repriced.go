@@ -3,12 +3,12 @@ package keepa
 import "slices"
 
 // Repriced returns the product with the current values that a later row of the deal list has. Histories and averages
-// stay as they were. A product without statistics stays as it was altogether.
+// stay as they were.
 func (p Product) Repriced(row *DealRow) Product {
-	if p.Stats == nil {
-		return p
+	var s Stats
+	if p.Stats != nil {
+		s = *p.Stats
 	}
-	s := *p.Stats
 	s.Current = slices.Clone(s.Current)
 	for i, v := range row.Current {
 		if t := PriceType(i); row.Current.Presence(t) == NoData {

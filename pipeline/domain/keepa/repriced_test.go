@@ -20,7 +20,7 @@ func TestALaterRowReplacesCurrentValuesAndNothingElse(t *testing.T) {
 	if !slices.Equal(p.Stats.Current, Values{-1, 4000, 900}) || *p.Stats.SalesRankDrops30 != few {
 		t.Errorf("the answer itself changed: %+v", p.Stats)
 	}
-	if got := (Product{ASIN: "A"}).Repriced(&row); got.Stats != nil {
-		t.Errorf("without statistics: %+v", got.Stats)
+	if got := (Product{ASIN: "A"}).Repriced(&row); got.Stats == nil || !slices.Equal(got.Stats.Current, Values{3000, -1, 850, noData, noData, 700}) {
+		t.Errorf("without statistics the end of the history counts: %+v", got.Stats)
 	}
 }

@@ -35,8 +35,8 @@ const (
 	mostCommit = 1000
 )
 
-// Peeked counts the peeks so far, and those that survived.
-type Peeked struct{ All, Survived int }
+// Peeked counts the peeks so far, those that survived, and those that an earlier answer rejected for no token.
+type Peeked struct{ All, Survived, Free int }
 
 // MeansOf returns what deciding can spend of a balance, while that many survivors wait for
 // their commit. False if the plan is unknown, or the balance cannot be one.
@@ -58,8 +58,8 @@ func MeansOf(b token.Balance, commits int, p Peeked, patience time.Duration) (Me
 // of peeks that survive. To begin with, a few peeks of the usual share are added.
 func (p Peeked) price(commit float64) float64 {
 	const usual, weight = 0.2, 50
-	share := (float64(p.Survived) + usual*weight) / (float64(p.All) + weight)
-	return token.PricePeek + share*commit
+	all := float64(p.All) + weight
+	return token.PricePeek*(1-float64(p.Free)/all) + (float64(p.Survived)+usual*weight)/all*commit
 }
 
 // slack is how many times the decidable work may wait before a line is drawn,

@@ -163,7 +163,7 @@ func TestThePriceOfADecisionFollowsWhatIsSeen(t *testing.T) {
 	for _, c := range []struct {
 		peeked    Peeked
 		low, high float64
-	}{{Peeked{}, 2.3, 2.31}, {Peeked{1000, 0}, 1, 1.1}, {Peeked{1000, 1000}, 7.2, 7.5}} {
+	}{{Peeked{}, 2.3, 2.31}, {Peeked{All: 1000, Survived: 0}, 1, 1.1}, {Peeked{All: 1000, Survived: 1000}, 7.2, 7.5}, {Peeked{All: 1000, Free: 1000}, 0.1, 0.2}} {
 		m, known := MeansOf(token.Balance{Est: 10, Rate: 5}, 0, c.peeked, time.Hour)
 		if !known || m.Price < c.low || m.Price > c.high {
 			t.Errorf("after %+v: %.3f, want %.2f to %.2f", c.peeked, m.Price, c.low, c.high)

@@ -1,6 +1,7 @@
 package token
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -19,11 +20,11 @@ type Attempts struct {
 	Paid     int // calls that cost tokens: as Keepa reported, or as the reconciled balance shows
 	Answered int // calls that Keepa answered, whatever they cost
 	Doubtful int // calls that may have cost tokens: the books were not closed since
-	Rejected int // calls for nothing else that Keepa rejects as they are
+	Rejected int // calls for nothing else that Keepa rejects as they are, while it answers others of the kind
 }
 
 // Waits reports whether the books must be closed before the work may be paid for again or given up.
-func (t Attempts) Waits() bool { return !t.Over() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
+func (t Attempts) Waits() bool { return !t.Spent() && t.Paid+t.Doubtful >= pipeline.MaxPaid }
 
 // Spent reports whether the work was paid for as often as is allowed.
 func (t Attempts) Spent() bool { return t.Paid >= pipeline.MaxPaid }
@@ -63,7 +64,7 @@ func AttemptsOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Attempt
 			if e.Note == "" {
 				t.Answered++
 			}
-			if e.Note == NoteRejected && e.Items == 1 {
+			if e.Note == NoteRejected && e.Items == 1 && answers(ledger, e.PriceKind, calls[0].At) {
 				t.Rejected++
 			}
 		case drifted(drifts, calls, i):
@@ -73,6 +74,13 @@ func AttemptsOf(calls []Call, ledger []pipeline.Entry, closed time.Time) Attempt
 		}
 	}
 	return t
+}
+
+// answers reports whether Keepa has answered a call of a kind since then: it does not reject all of them.
+func answers(ledger []pipeline.Entry, kind pipeline.Kind, since time.Time) bool {
+	return slices.ContainsFunc(ledger, func(e pipeline.Entry) bool {
+		return e.Event == pipeline.EventClose && e.Note == "" && e.PriceKind == kind && e.API != nil && !e.At.Before(since)
+	})
 }
 
 // NoteUnknown is the first part of the note of a close at an unknown price.

@@ -71,6 +71,7 @@ func TestWorkThatKeepaRejectsAloneIsAskedForThreeTimes(t *testing.T) {
 	t.Parallel()
 	calls := []Call{{Claim: "a"}, {Claim: "b"}, {Claim: "c"}}
 	ledger := func(items int, note string) (out []pipeline.Entry) {
+		out = append(out, pipeline.Entry{Event: pipeline.EventClose, Claim: "others", API: reading(100, 5)})
 		for _, c := range calls {
 			out = append(out, pipeline.Entry{Event: pipeline.EventClose, Claim: c.Claim, Items: items, Note: note})
 		}
@@ -81,7 +82,8 @@ func TestWorkThatKeepaRejectsAloneIsAskedForThreeTimes(t *testing.T) {
 		over   bool
 	}{
 		"three times":                 {ledger(1, NoteRejected), true},
-		"twice":                       {ledger(1, NoteRejected)[:2], false},
+		"twice":                       {ledger(1, NoteRejected)[:3], false},
+		"all work is rejected":        {ledger(1, NoteRejected)[1:], false},
 		"among others":                {ledger(2, NoteRejected), false},
 		"a server that fails":         {ledger(1, "failed: server"), false},
 		"a bad key is not the work's": {ledger(1, "failed: bad_key"), false},
@@ -90,10 +92,6 @@ func TestWorkThatKeepaRejectsAloneIsAskedForThreeTimes(t *testing.T) {
 		if got.Over() != tc.over || got.Spent() {
 			t.Errorf("%s: %+v", name, got)
 		}
-	}
-	got := AttemptsOf(calls, ledger(1, NoteRejected), time.Time{}.Add(-time.Hour))
-	if got.Doubtful = pipeline.MaxPaid; got.Waits() {
-		t.Error("work that is over waits for its price")
 	}
 }
 

@@ -10,6 +10,7 @@ type Plan struct {
 	SweepEvery time.Duration // between full sweeps
 	Shortest   time.Duration // between polls
 	Longest    time.Duration // between polls
+	Backfill   time.Duration // a price that was this old at a list's first sweep is of the backfill
 	Margin     Mark          // minutes below the mark that a read still covers
 	Window     time.Duration // how long a row surely stays listed: what is owed for longer expires
 	Patience   time.Duration // a read without a page for this long is not resumed
@@ -36,7 +37,7 @@ const quarterPage = RowsPerPage / 4
 // and a twelfth of the prices changes in an hour: so it is short, and sweepPart keeps it from costing much.
 func DefaultPlan() Plan {
 	return Plan{
-		SweepEvery: 4 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 10,
+		SweepEvery: 4 * time.Hour, Backfill: 12 * time.Hour, Shortest: 15 * time.Minute, Longest: 2 * time.Hour, Margin: 10,
 		Window: 10 * time.Hour, Patience: time.Hour, Most: 66, Price: 5,
 	}
 }

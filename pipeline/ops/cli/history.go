@@ -78,6 +78,7 @@ func (h History) Rules() []RuleCost {
 		if by[k] == nil {
 			by[k] = &RuleCost{Rule: v.RuleID, Look: v.Look, Reason: v.Reason, Heuristic: v.Heuristic}
 		}
+		by[k].Heuristic = by[k].Heuristic && v.Heuristic // a new price may be rejected by an earlier answer, by any rule
 		by[k].Rejected++
 		by[k].Tokens += v.TokensSpent
 	}

@@ -51,7 +51,7 @@ type sender struct {
 	n      *notifier
 	target Target
 	inlet  *bus.Inlet
-	took   time.Time                                             // when DEALS stored what was taken last, or when the consumer was opened: a new one begins there
+	began  time.Time                                             // when the consumer was opened first: a new one begins there, and what was sent is not sent again
 	pause  func(failures int, asked time.Duration) time.Duration // nil: notify.Pause
 
 	failures int       // in a row
@@ -94,7 +94,7 @@ func (l *sender) open(ctx context.Context) error {
 			FilterSubject: "deal.>", DeliverPolicy: jetstream.DeliverNewPolicy,
 			AckPolicy: jetstream.AckExplicitPolicy, AckWait: l.n.ackWait, MaxDeliver: -1, MaxAckPending: 2 * mostHeld, InactiveThreshold: forgotten,
 		}
-		from := l.took
+		from := l.began
 		if from.IsZero() && l.n.since > 0 {
 			from = process.MachineNow().Add(-l.n.env.Clock.Machine(l.n.since)).UTC()
 		}
@@ -109,8 +109,8 @@ func (l *sender) open(ctx context.Context) error {
 	if l.inlet, err = l.n.b.Inlet(ctx, pipeline.StreamDeals, durable); err != nil {
 		return err
 	}
-	if l.took.IsZero() {
-		l.took = process.MachineNow().UTC()
+	if l.began.IsZero() {
+		l.began = process.MachineNow().UTC()
 	}
 	s, err := l.state(ctx)
 	l.note(func(is *targetStatus) { is.Target, is.Refused, is.LastRefused = l.target.Name(), s.Refused, s.last() })
@@ -118,7 +118,7 @@ func (l *sender) open(ctx context.Context) error {
 }
 
 // reopen creates the consumer again if it is gone: DEALS was restored or created again. It begins where this process
-// last took something.
+// did: what is held back until later is lost with the consumer.
 func (l *sender) reopen(ctx context.Context) {
 	if _, err := l.n.b.JS.Consumer(ctx, pipeline.StreamDeals, pipeline.DurableNotify(l.target.hash)); !errors.Is(err, jetstream.ErrConsumerNotFound) {
 		return
@@ -173,7 +173,6 @@ func (l *sender) take(ctx context.Context) ([]loop.Item, error) {
 	if err != nil || len(items) == 0 {
 		return items, err
 	}
-	l.took = items[0].StoredAt.Add(1)
 	if found := foundAt(items[0]); !l.n.policy.DueAt(l.n.env.Now(), found)[0].After(found) {
 		return items, nil
 	}

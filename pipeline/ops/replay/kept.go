@@ -65,6 +65,9 @@ func (k *Kept) Read(ctx context.Context, b *bus.Bus, now time.Time, span time.Du
 	return err
 }
 
+// ofEarlier is in the inputs of a verdict by an answer about an earlier price.
+var ofEarlier = []byte(`"` + verdict.InputAnswerAge + `"`)
+
 // take takes in a verdict. What cannot be read is a dead letter of the recorder's.
 func (k *Kept) take(r bus.Read) {
 	p, err := readOriginal(r)
@@ -81,6 +84,9 @@ func (k *Kept) take(r bus.Read) {
 	case pipeline.Accept, pipeline.Reject, pipeline.Survive:
 	default:
 		return
+	}
+	if k.held[v.place] != nil && bytes.Contains(v.inputs, ofEarlier) {
+		return // a reject by an answer about an earlier price: what that answer's own look kept says more
 	}
 	k.held[v.place] = v
 	if len(k.held) > k.Most+k.Most/4 {

@@ -42,6 +42,7 @@ const (
 	beatWithin         = 2 * time.Second
 	beatWithinCluster  = time.Second
 	beatWithinElection = 250 * time.Millisecond
+	electionPoll       = 2 * time.Second // a long poll that begins meanwhile: the next one has slower heartbeats
 )
 
 func (i *Inlet) beat() time.Duration {
@@ -63,6 +64,9 @@ func (i *Inlet) Take(ctx context.Context, n int, wait time.Duration) ([]loop.Ite
 		// Only the server may end the request. A client that stopped waiting first would drop what is in transit to
 		// it, and that would not be redelivered before AckWait is over.
 		return i.fetch(ctx, n, jetstream.FetchMaxWait(wait))
+	}
+	if i.b.electing() {
+		wait = electionPoll
 	}
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -88,7 +92,7 @@ func (i *Inlet) fetch(ctx context.Context, n int, opts ...jetstream.FetchOpt) ([
 		return nil, fmt.Errorf("take from %s: %w", i.durable, err)
 	}
 	items := i.items(batch)
-	if err = batch.Error(); errors.Is(err, jetstream.ErrNoHeartbeat) {
+	if err = batch.Error(); errors.Is(err, jetstream.ErrNoHeartbeat) && !i.b.electing() {
 		i.b.unanswered(err)
 	}
 	if err != nil && len(items) == 0 && !overdue(err) {
@@ -175,7 +179,11 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 	if err != nil {
 		return nil, fmt.Errorf("list the consumers of %s: %w", stream, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, b.answerWithin())
+	return b.backlogs(ctx, s, b.answerWithin())
+}
+
+func (b *Bus) backlogs(ctx context.Context, s jetstream.Stream, within time.Duration) (map[string]Backlog, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	out := map[string]Backlog{}
 	list := s.ListConsumers(ctx)
@@ -184,12 +192,15 @@ func (b *Bus) Backlogs(ctx context.Context, stream string) (map[string]Backlog, 
 			Pending: int(info.NumPending), Unsettled: info.NumAckPending, Delivered: info.Delivered.Stream, Settled: info.AckFloor.Stream,
 		}
 	}
-	if list.Err() != nil {
-		b.unanswered(list.Err())
-		return nil, fmt.Errorf("list the consumers of %s: %w", stream, list.Err())
+	if err := list.Err(); err != nil {
+		b.unanswered(err)
+		return nil, fmt.Errorf("list the consumers of %s: %w", s.CachedInfo().Config.Name, err)
 	}
 	return out, nil
 }
+
+// wholeListWithin is longer than a cluster waits for the last consumer of a list.
+const wholeListWithin = 5 * time.Second
 
 // recentAtMost is how old a backlog may be that stands in for one that cannot be read: an election takes less.
 const recentAtMost = 20 * time.Second
@@ -202,6 +213,7 @@ type recent struct {
 
 // RecentBacklogs is Backlogs for a loop that must go on meanwhile: in a cluster the list waits four seconds for a
 // consumer that elects its leader, however much waits in the others. It is then as it was a moment ago, and not new.
+// A consumer that does not answer for longer is left out: its server is gone, or it has one replica, which is there.
 func (b *Bus) RecentBacklogs(ctx context.Context, stream string) (out map[string]Backlog, isNew bool, err error) {
 	out, err = b.Backlogs(ctx, stream)
 	if err == nil {
@@ -212,6 +224,11 @@ func (b *Bus) RecentBacklogs(ctx context.Context, stream string) (out map[string
 		if last := last.(recent); time.Since(last.at) < recentAtMost { //nolint:forcetypeassert // nothing else is stored
 			return last.backlogs, false, nil
 		}
+		s, opened := b.opened.Load(stream)
+		if !opened {
+			return nil, false, err
+		}
+		out, err = b.backlogs(ctx, s.(jetstream.Stream), wholeListWithin) //nolint:forcetypeassert // nothing else is stored
 	}
-	return nil, false, err
+	return out, err == nil, err
 }

@@ -75,7 +75,7 @@ func (l *Lease) contend(ctx context.Context) (leads, fresh bool, err error) {
 	if err != nil {
 		return false, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.b.answerWithin())
+	ctx, cancel := context.WithTimeout(ctx, answer(l.b.NC)) // the holder is asked in it, too
 	defer cancel()
 	e, err := kv.Get(ctx, l.key)
 	switch {

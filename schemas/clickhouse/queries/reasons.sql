@@ -3,7 +3,7 @@
 -- Columns:
 --   look             glance, peek or commit
 --   reason           why
---   heuristic        1 when a rule decided that may be wrong
+--   heuristic        1 when a rule decided that may be wrong, or the last look at an earlier price
 --   rejected         candidates
 --   percent          of all rejections, percent
 --   of_look_percent  of all that this look decided, percent

@@ -5,7 +5,7 @@
 --               verdict
 --   look        glance, peek or commit
 --   reason      why
---   heuristic   1 when a rule decided that may be wrong
+--   heuristic   1 when a rule decided that may be wrong, or the last look at an earlier price
 --   rejected    candidates
 --   of          candidates that this look decided in this hour (or day)
 --   percent     rejected of those, percent
