@@ -45,7 +45,11 @@ type replayCmd struct {
 func (c *replayCmd) AfterApply(k *kong.Context) error {
 	for _, p := range k.Path {
 		if p.Flag != nil && !p.Resolved && slices.Contains([]string{"plan", "nats-url", "clickhouse-url"}, p.Flag.Name) {
-			c.given += fmt.Sprintf(" --%s %s", p.Flag.Name, quoted(bus.RedactURL(fmt.Sprint(k.FlagValue(p.Flag)))))
+			value := fmt.Sprint(k.FlagValue(p.Flag))
+			if strings.Contains(value, "@") { // a password is for the user to fill in
+				value = bus.RedactURL(value)
+			}
+			c.given += fmt.Sprintf(" --%s %s", p.Flag.Name, quoted(value))
 		}
 	}
 	return c.clickhouseURL.AfterApply(k)

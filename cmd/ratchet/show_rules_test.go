@@ -83,6 +83,7 @@ func TestTheCommandThatResumesAReplayReachesTheSameOne(t *testing.T) {
 			"--publish --plan eu --nats-url nats://h:1 --clickhouse-url http://h:2/x?a=1&b=2",
 			"ratchet replay --run r --resume --publish --plan eu --nats-url nats://h:1 --clickhouse-url 'http://h:2/x?a=1&b=2'",
 		},
+		"a password":    {"--nats-url nats://me:hunter2@h:1", "ratchet replay --run r --resume --nats-url nats://me:xxxxx@h:1"},
 		"none given":    {"", "ratchet replay --run r --resume"},
 		"no ClickHouse": {"--clickhouse-url=none", "ratchet replay --run r --resume --clickhouse-url none"},
 	} {
