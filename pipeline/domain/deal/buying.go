@@ -93,38 +93,6 @@ func (c Copy) atLeast(base int64, f ShippingBasis) bool {
 // usedConditions are the price types with the lowest landed price of each used condition.
 var usedConditions = []keepa.PriceType{keepa.UsedLikeNew, keepa.UsedVeryGood, keepa.UsedGood, keepa.UsedAcceptable}
 
-// listed returns the cheapest copy of each used condition that a row of the deal list shows, the best condition first,
-// each beside the cheapest copy of a better condition. A row has no offers, but the lowest landed price by condition.
-// These hold where one of them has changed since the used price began: Keepa has visited the offers since, and all
-// conditions at once. It is empty elsewhere: such prices may be older than the copy that the row is about. An offer
-// below the used price is not bought, and competes.
-func (UsedCopy) listed(row *keepa.DealRow) []Copy {
-	used, known := row.Current.Price(keepa.Used)
-	began, dated := row.CurrentSince.At(keepa.Used)
-	visited := slices.ContainsFunc(usedConditions, func(t keepa.PriceType) bool {
-		since, ok := row.CurrentSince.At(t)
-		return ok && since >= began
-	})
-	if !known || !dated || !visited {
-		return nil
-	}
-	var copies []Copy
-	var better *int64
-	for _, t := range usedConditions {
-		cents, ok := row.Current.Price(t)
-		if !ok {
-			continue
-		}
-		if cents >= used {
-			copies = append(copies, Copy{LandedCents: cents, NextBestCents: better})
-		}
-		if better == nil || cents < *better {
-			better = &cents
-		}
-	}
-	return copies
-}
-
 // unmatched returns the copy at Keepa's used price, of an unknown offer. Every live offer and every lowest price by
 // condition competes with it, except the copy's own. What is known of its own shipping, it costs at least.
 func (u UsedCopy) unmatched(p *keepa.Product, base int64, f ShippingBasis, offers []keepa.Offer) Copy {

@@ -7,8 +7,7 @@
 //
 // Four views of the same arithmetic exist:
 //
-//   - OfRow bounds, from the deal list's row, what the commit could find at best, and guesses what it is worth:
-//     at 0.8 × the asking price of the last month or quarter, for the cheapest copy of each condition, if known.
+//   - OfRow bounds, from the deal list's row, what the commit could find at best, and guesses what it is worth.
 //   - OfProduct adds the histories. Its outcome is a bound: a copy in the best condition at the used price with
 //     free shipping, and no competing used offer.
 //   - OfOffers and With add the copies that can be bought, one at a time, and what competes with them.

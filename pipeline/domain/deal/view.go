@@ -115,9 +115,8 @@ func (s Settings) OfRow(row *keepa.DealRow, now time.Time) View {
 	return v
 }
 
-// likely estimates profit and chance from a row. Asking prices of the last month and quarter replace sale prices, up to
-// the cap. Of the copies that the row shows it takes the most profitable, as the commit does; without any, one at the
-// used price with default shipping.
+// likely estimates profit and chance from a row. Asking prices of the
+// last month and quarter replace sale prices, up to the cap.
 func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
 	asked := v.UsedAvg90
 	if month := price(row.Avg[keepa.Month], keepa.Used); asked == nil || month != nil && *month < *asked {
@@ -127,21 +126,12 @@ func (s Settings) likely(v *View, row *keepa.DealRow) *Likely {
 		return nil
 	}
 	sale := float64(*asked+s.ShippingCents) * paidOfAsked
-	copies := s.Buying().listed(row)
-	if len(copies) == 0 {
-		copies = []Copy{{LandedCents: *v.Used + s.ShippingCents}}
+	if lowest, _ := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon}); lowest != nil {
+		sale = min(sale, float64(*lowest))
 	}
-	f := s.Selling().AssumedFees(row.RootCategory)
-	var l *Likely
-	for _, c := range copies {
-		most := sale
-		if lowest, _ := least(map[Ceiling]*int64{ByNew: v.NewLanded, ByAmazon: v.Amazon, ByNext: c.NextBestCents}); lowest != nil {
-			most = min(sale, float64(*lowest))
-		}
-		if profit := s.Profit(int64(most), c.LandedCents, f); l == nil || profit > l.ProfitCents {
-			l = &Likely{ProfitCents: profit, GainCents: s.gain(most, c.LandedCents, f)}
-		}
-	}
+	landed, f := *v.Used+s.ShippingCents, s.Selling().AssumedFees(row.RootCategory)
+	l := &Likely{ProfitCents: s.Profit(int64(sale), landed, f)}
+	l.GainCents = s.gain(sale, landed, f)
 	switch {
 	case v.Drops.D365 != nil:
 		chance := 1 - math.Exp(-6*ourShare*(float64(*v.Drops.D365)/dropsPerSale+priorSales)/12)

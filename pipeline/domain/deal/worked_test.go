@@ -223,64 +223,6 @@ func TestARowExpectsThePaidPartOfTheAskingPrice(t *testing.T) {
 	}
 }
 
-func TestARowExpectsWhatTheCopiesThatItShowsCostAndCompeteWith(t *testing.T) {
-	t.Parallel()
-	s, drops := Defaults(), 36
-	const began, earlier = 7_000_000, 6_990_000
-	type shown struct{ cents, since int }
-	const unknown = 4800 - 2844 - 1450 // at the used price with default shipping, as above
-	for name, c := range map[string]struct {
-		likeNew, veryGood, good, acceptable shown
-		want                                int64
-	}{
-		"no condition has a price": {want: unknown},
-		"all prices are from before the used price": {
-			veryGood: shown{4400, earlier}, good: shown{2000, earlier}, want: unknown,
-		},
-		"a copy with free shipping": {
-			good: shown{2000, began}, want: 4800 - (2000 + 100 + 325) - 1450,
-		},
-		"a better copy caps the sale, though its price is older": {
-			veryGood: shown{4400, earlier}, good: shown{2400, began}, want: 4400 - (2400 + 120 + 325) - 660 - 730,
-		},
-		"the copy's price is older, and another condition shows that it still holds": {
-			veryGood: shown{4400, began + 9}, good: shown{2400, earlier}, want: 4400 - (2400 + 120 + 325) - 660 - 730,
-		},
-		"a condition of which no copy is left shows that the others hold": {
-			veryGood: shown{-1, began}, good: shown{2000, earlier}, want: 4800 - (2000 + 100 + 325) - 1450,
-		},
-		"a worse copy caps nothing": {
-			good: shown{2400, began}, acceptable: shown{2500, began}, want: 4800 - (2400 + 120 + 325) - 1450,
-		},
-		"the better of two copies earns more": {
-			likeNew: shown{2500, began}, good: shown{2400, began}, want: 4800 - (2500 + 125 + 325) - 1450,
-		},
-		"an offer below the used price is not bought, and competes": {
-			likeNew: shown{1900, began}, good: shown{2400, began}, want: 1900 - (2400 + 120 + 325) - 285 - 730,
-		},
-	} {
-		row := keepa.DealRow{ASIN: "A", SalesRankDrops365: &drops, Current: make(keepa.Values, 36), CurrentSince: make(keepa.Values, 36)}
-		for i := range row.Current {
-			row.Current[i], row.CurrentSince[i] = -1, -1
-		}
-		row.Current[keepa.Used], row.CurrentSince[keepa.Used], row.Current[keepa.Sales] = 2000, began, 90_000
-		row.Avg[keepa.NinetyDays] = keepa.Values{-1, -1, 5601}
-		for i, of := range []shown{c.likeNew, c.veryGood, c.good, c.acceptable} {
-			if of != (shown{}) {
-				row.Current[int(keepa.UsedLikeNew)+i], row.CurrentSince[int(keepa.UsedLikeNew)+i] = of.cents, of.since
-			}
-		}
-		v := s.OfRow(&row, now)
-		if got := *v.ProfitCents(); got != c.want {
-			t.Errorf("%s: profit %d, want %d", name, got, c.want)
-		}
-		row.CurrentSince = nil
-		if bare := s.OfRow(&row, now); *bare.ProfitCents() != unknown || *v.ProfitAt(s, v.Used) != *bare.ProfitAt(s, bare.Used) {
-			t.Errorf("%s: a row without dates expects %d, want %d; or the bound moved", name, *bare.ProfitCents(), unknown)
-		}
-	}
-}
-
 func TestADealThatIsRenewedKeepsItsCopyAndTakesTodaysNumbers(t *testing.T) {
 	t.Parallel()
 	s, p, stored := Defaults(), workedBook(t), workedDeal(t)
