@@ -31,8 +31,9 @@ const LatestPrice = 99_404_640
 // farAhead is more than any two clocks differ.
 const farAhead = 48 * time.Hour
 
-// Impossible reports whether no price that was known at an instant can have begun in the minute m, which lies days
-// later. An earlier price is then not an older one. It is false without an instant.
-func (m Minute) Impossible(known time.Time) bool {
-	return !known.IsZero() && m > FromTime(known.Add(farAhead))
+// Follows reports whether a price that began in the minute m is later than one that began in another, and stands. A
+// date that no price can have does not stand, since it would hide every real price: one that lies days after the
+// instant at which the price was known (zero: not known), or after the latest price.
+func (m Minute) Follows(other Minute, known time.Time) bool {
+	return m > other && m < LatestPrice && (known.IsZero() || m <= FromTime(known.Add(farAhead)))
 }

@@ -102,7 +102,8 @@ type Deal struct {
 // older price, changes nothing. The zero holding is not a deal yet: only an accept makes it one. ran is Clock.Ran.
 func (h Holding) After(v Event, ran time.Duration) (Holding, bool) {
 	known := h.State != ""
-	if known && (v.Seq <= h.Seq || h.isLater(v)) || !known && v.Deal == nil {
+	later := keepa.Minute(h.CreationDate).Follows(keepa.Minute(v.CreationDate), h.Checked)
+	if known && (v.Seq <= h.Seq || later) || !known && v.Deal == nil {
 		return h, false
 	}
 	was := h.CreationDate
@@ -124,11 +125,6 @@ func (h Holding) After(v Event, ran time.Duration) (Holding, bool) {
 	case pipeline.Survive, pipeline.Shed:
 	}
 	return h, true
-}
-
-// isLater reports whether the holding is of a later price than a verdict: not by a date that no price can have.
-func (h Holding) isLater(v Event) bool {
-	return h.CreationDate > v.CreationDate && !keepa.Minute(h.CreationDate).Impossible(h.Checked)
 }
 
 // accept takes over the values of a deal. A new price starts again, its repairs included.

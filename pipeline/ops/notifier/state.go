@@ -31,7 +31,7 @@ func (t Sent) Validate() error {
 
 // isOlder reports whether what was sent is about an older price, or about another whose date no price can have.
 func (t Sent) isOlder(id pipeline.Identity) bool {
-	return t.CreationDate < id.CreationDate || t.CreationDate > id.CreationDate && keepa.Minute(t.CreationDate).Impossible(t.At)
+	return t.CreationDate != id.CreationDate && !keepa.Minute(t.CreationDate).Follows(keepa.Minute(id.CreationDate), t.At)
 }
 
 func (l *sender) cell(id pipeline.Identity) bus.Cell {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -93,12 +92,6 @@ func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bu
 	}
 }
 
-// later reports whether a stored price began after another one and stands; known is when it was decided or listed.
-// A date that no price can have does not stand: it would hide every real price of its ASIN.
-func later(stored, other int64, known time.Time) bool {
-	return stored > other && stored < keepa.LatestPrice && !keepa.Minute(stored).Impossible(known)
-}
-
 // Store stores a decision, after its verdict was stored: a crash in between decides again from stored answers,
 // and the repeat is dropped. A decision about a later price is never replaced by one about an earlier price.
 func Store(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Seen) error {
@@ -108,7 +101,7 @@ func Store(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.See
 	}
 	// An unreadable value, or one about a price that begins days after its decision, is replaced by the new decision.
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Seen) (pipeline.Seen, bool, error) {
-		if later(old.CreationDate, m.CreationDate, old.DecidedAt) || old == m {
+		if keepa.Minute(old.CreationDate).Follows(keepa.Minute(m.CreationDate), old.DecidedAt) || old == m {
 			return old, false, nil
 		}
 		return m, true, nil

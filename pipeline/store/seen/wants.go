@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/platform/bus"
 )
 
@@ -58,7 +59,7 @@ func Want(ctx context.Context, b *bus.Bus, id pipeline.Identity, query string, n
 	}
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(w Wants) (Wants, bool, error) {
 		switch {
-		case later(w.CreationDate, id.CreationDate, now):
+		case keepa.Minute(w.CreationDate).Follows(keepa.Minute(id.CreationDate), now):
 			return w, false, nil
 		case w.CreationDate != id.CreationDate:
 			w = Wants{CreationDate: id.CreationDate}
