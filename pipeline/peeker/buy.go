@@ -293,8 +293,12 @@ func decidePeek(u worker.Unit, f fact, now time.Time) loop.Decision[worker.Effec
 			worker.NoAnswer(u, f.Attempts))
 	}
 	a := evidence(u, f.Answer)
-	if !a.EarlierAt.IsZero() && !decide.EarlierRejects(f.Judge, u.Work, a, now) {
-		return loop.Decision[worker.Effect]{Again: worker.ErrRules}
+	if !a.EarlierAt.IsZero() {
+		r, rejected := decide.EarlierRejects(f.Judge, u.Work, a, now)
+		if !rejected {
+			return loop.Decision[worker.Effect]{Again: worker.ErrRules}
+		}
+		return conclude(u, r)
 	}
 	r := decide.Peek(f.Judge, u.Work, a, f.Answer.CostTo(u.ID), f.Stored, now)
 	d := conclude(u, r)

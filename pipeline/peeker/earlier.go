@@ -32,8 +32,11 @@ func (s *step) earlier(ctx context.Context, domain int, units []worker.Unit, of 
 	for _, i := range of {
 		u := units[i]
 		a, ok := stored[u.Survivor.ASIN]
-		if ok && rejected[i] && now.Sub(a.AnsweredAt).Abs() < s.cfg.Earlier && u.Earlier(a.AnsweredAt, a.WorkID) &&
-			decide.EarlierRejects(s.Judge, u.Work, evidence(u, a), now) {
+		rejects := false
+		if ok && rejected[i] && a.Fresh("", s.cfg.Earlier, now) && u.Earlier(a.AnsweredAt, a.WorkID) {
+			_, rejects = decide.EarlierRejects(s.Judge, u.Work, evidence(u, a), now)
+		}
+		if rejects {
 			facts[i].Answer = a
 		} else {
 			others = append(others, i)

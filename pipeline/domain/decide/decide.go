@@ -137,16 +137,20 @@ func Peek(j *verdict.Judge, w Work, a Answer, tokens int, stored *deal.Deal, now
 // spare is by how many percent a book may become cheaper before what an earlier answer concludes needs a new look.
 const spare = 10
 
-// EarlierRejects reports whether an answer about an earlier price rejects the work, with room to spare: it would also
-// do so if the used price were lower by a tenth. If it does not, only a new peek can decide.
-func EarlierRejects(j *verdict.Judge, w Work, a Answer, now time.Time) bool {
+// EarlierRejects returns the reject of the work by an answer about an earlier price, with room to spare: it would also
+// be rejected if the used price were lower by a tenth. If it is false, only a new peek can decide.
+func EarlierRejects(j *verdict.Judge, w Work, a Answer, now time.Time) (Decision, bool) {
 	used, known := w.Row.Current.Price(keepa.Used)
-	if !known || Peek(j, w, a, 0, nil, now).Verdict.Outcome != pipeline.Reject {
-		return false
+	if !known {
+		return Decision{}, false
+	}
+	d := Peek(j, w, a, 0, nil, now)
+	if d.Verdict.Outcome != pipeline.Reject {
+		return Decision{}, false
 	}
 	w.Row.Current = slices.Clone(w.Row.Current)
 	w.Row.Current[keepa.Used] = int(used * (100 - spare) / 100)
-	return Peek(j, w, a, 0, nil, now).Verdict.Outcome == pipeline.Reject
+	return d, Peek(j, w, a, 0, nil, now).Verdict.Outcome == pipeline.Reject
 }
 
 // Commit decides on a product with offers and on the known sellers, in the

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -210,7 +211,8 @@ func TestAnEarlierAnswerDecidesAtThePriceOfTheRow(t *testing.T) {
 		if age := v.Inputs[verdict.InputAnswerAge]; v.Heuristic != rejected || age != int64(3600) || v.Tokens != 0 {
 			t.Fatalf("%d cents: %+v", cents, v)
 		}
-		if got, want := decide.EarlierRejects(b.judge, w, a, t0), rejected && tenth.Outcome == pipeline.Reject; got != want {
+		d, got := decide.EarlierRejects(b.judge, w, a, t0)
+		if want := rejected && tenth.Outcome == pipeline.Reject; got != want || want && !reflect.DeepEqual(d.Verdict, v) {
 			t.Errorf("%d cents: rejected %t, and a tenth cheaper %t; it ends there: %t", cents, rejected, tenth.Outcome == pipeline.Reject, got)
 		}
 		if rejected && tenth.Outcome != pipeline.Reject {
@@ -234,11 +236,11 @@ func TestAnEarlierAnswerDecidesNothingForARowWithoutAUsedPrice(t *testing.T) {
 	a := decide.Answer{ID: "7", Key: b.work.Row.ASIN, Body: b.peek, EarlierAt: t0.Add(-time.Hour)}
 	used, _ := b.work.Row.Current.Price(keepa.Used)
 	dear := cheaper(b.work, int(used)*20)
-	if !decide.EarlierRejects(b.judge, dear, a, t0) {
+	if _, rejects := decide.EarlierRejects(b.judge, dear, a, t0); !rejects {
 		t.Fatal("the price of the row is not rejected")
 	}
 	dear.Row.Current[keepa.Used] = -1
-	if decide.EarlierRejects(b.judge, dear, a, t0) {
+	if _, rejects := decide.EarlierRejects(b.judge, dear, a, t0); rejects {
 		t.Error("it decides at its own, earlier price")
 	}
 }
