@@ -10,6 +10,7 @@ import (
 
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/ops/standalone"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/access"
 	"ratchet/pipeline/platform/embedded/clickhouse"
 	"ratchet/pipeline/platform/process"
@@ -78,11 +79,7 @@ var ports = map[string]string{"nats": "4222", "tls": "4222", "ws": "80", "wss": 
 
 // hostOf is the host:port of a URL, which without a scheme is one of NATS; what cannot be read is itself.
 func hostOf(raw string) string {
-	full := raw
-	if !strings.Contains(raw, "://") {
-		full = "nats://" + raw
-	}
-	u, err := url.Parse(full)
+	u, err := url.Parse(bus.Schemed(raw))
 	if err != nil || u.Host == "" {
 		return raw
 	}

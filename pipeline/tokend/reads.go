@@ -19,6 +19,10 @@ import (
 
 func (t *tokend) cell(s pipeline.Stage) bus.Cell { return bus.NewCell(t.kv, pipeline.KeyGrant(s)) }
 
+// pollsStandIn is how long the last polls stand in: while WATERMARKS
+// has no leader, tokens are issued for the work on products.
+const pollsStandIn = 20 * time.Second
+
 // memorize sets up what a turn reads: from the server only where it may have changed, as most turns find nothing new.
 func (t *tokend) memorize() {
 	t.grants = map[pipeline.Stage]*bus.Memo[token.Grant]{}
@@ -27,7 +31,7 @@ func (t *tokend) memorize() {
 	}
 	t.wish = bus.NewMemo(t.env.Clock, t.readWish)
 	t.lanes = bus.NewMemo(t.env.Clock, t.readLanes)
-	t.polls = bus.NewMemo(t.env.Clock, t.readPolls)
+	t.polls = bus.NewMemo(t.env.Clock, t.readPolls).StandsIn(pollsStandIn)
 }
 
 // forget makes the next turn read everything.
@@ -106,10 +110,6 @@ func (t *tokend) outdated(l lanes) bool {
 	return l.unsettled && age >= max(25*time.Millisecond, t.env.Clock.Machine(again))
 }
 
-// dueAtMost is how long the polls as they were read last stand in for those that cannot be read, machine time: while
-// WATERMARKS has no leader, tokens are issued for the work on products all the same.
-const dueAtMost = 20 * time.Second
-
 // readDemand reads the paid durables and the watermarks.
 func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 	l, err := t.lanes.Read(ctx)
@@ -122,15 +122,9 @@ func (t *tokend) readDemand(ctx context.Context) (token.DemandRead, error) {
 			return token.DemandRead{}, err
 		}
 	}
-	t.waits = l.durables
 	polls, err := t.polls.Read(ctx)
-	switch {
-	case err == nil:
-		t.due, t.dueAt = polls, process.MachineNow()
-	case ctx.Err() != nil || process.MachineSince(t.dueAt) >= dueAtMost:
-		return token.DemandRead{}, err
-	}
-	return token.DemandRead{Backlogs: l.stages, Polls: t.due}, nil
+	t.waits = l.durables
+	return token.DemandRead{Backlogs: l.stages, Polls: polls}, err
 }
 
 func (t *tokend) readLanes(ctx context.Context) (lanes, error) {

@@ -78,8 +78,6 @@ type tokend struct {
 	polls   *bus.Memo[[]time.Time]
 	settled atomic.Bool              // something may have been settled since the lanes were read
 	waits   map[string]token.Backlog // by durable, as last read; replaced at every read
-	due     []time.Time              // when each query wants its next page, as last read
-	dueAt   time.Time                // machine time of that
 	ready   bool
 	failing string      // the last failure that was logged
 	watch   stall.Watch // detects that no turn succeeds

@@ -82,15 +82,15 @@ func (c Config) Validate() error {
 // repeat the URL: it may hold a password, and what cannot be parsed cannot be redacted.
 func checkURL(servers string) error {
 	for one := range strings.SplitSeq(servers, ",") {
-		if u, err := url.Parse(schemed(one)); err != nil || u.Host == "" {
+		if u, err := url.Parse(Schemed(one)); err != nil || u.Host == "" {
 			return process.Usagef("NATS_URL: not an address; want nats://host:4222, nats://user:password@host:4222, or several with commas between")
 		}
 	}
 	return nil
 }
 
-// schemed adds the scheme, which may be missing, to an address.
-func schemed(address string) string {
+// Schemed adds the scheme, which may be missing, to an address.
+func Schemed(address string) string {
 	if address = strings.TrimSpace(address); !strings.Contains(address, "://") {
 		return "nats://" + address
 	}

@@ -101,3 +101,33 @@ func TestAHintComesWithThePublishAgainOnceItIsStoredAndAfterAReconnection(t *tes
 	await("a reconnection", 6)
 	stop()
 }
+
+func TestTheLastValueOfAMemoStandsInForAWhileWhereThatIsAllowed(t *testing.T) {
+	t.Parallel()
+	for atMost, stands := range map[time.Duration]bool{0: false, time.Nanosecond: false, time.Hour: true} {
+		fails := true
+		m := bus.NewMemo(process.RealClock(), func(context.Context) (int, error) {
+			if fails {
+				return 0, errors.New("no answer")
+			}
+			return 7, nil
+		}).StandsIn(atMost)
+		if _, err := m.Read(t.Context()); err == nil {
+			t.Errorf("%s: a value stands in that was never read", atMost)
+		}
+		fails = false
+		if n, err := m.Read(t.Context()); n != 7 || err != nil {
+			t.Errorf("%s: %d, %v", atMost, n, err)
+		}
+		fails = true
+		m.Forget()
+		if n, err := m.Read(t.Context()); (err == nil) != stands || stands && n != 7 {
+			t.Errorf("%s: %d, %v", atMost, n, err)
+		}
+		stopped, stop := context.WithCancel(t.Context())
+		stop()
+		if _, err := m.Read(stopped); err == nil {
+			t.Errorf("%s: a value stands in for a reader that was stopped", atMost)
+		}
+	}
+}

@@ -216,19 +216,19 @@ type recent struct {
 // A consumer that does not answer for longer is left out: its server is gone, or it has one replica, which is there.
 func (b *Bus) RecentBacklogs(ctx context.Context, stream string) (out map[string]Backlog, isNew bool, err error) {
 	out, err = b.Backlogs(ctx, stream)
-	if err == nil {
-		b.lists.Store(stream, recent{out, time.Now()})
-		return out, true, nil
-	}
-	if last, ok := b.lists.Load(stream); ok && ctx.Err() == nil && several(b.NC) {
-		if last := last.(recent); time.Since(last.at) < recentAtMost { //nolint:forcetypeassert // nothing else is stored
+	if err != nil && ctx.Err() == nil && several(b.NC) {
+		last, read := b.lists.Load(stream)
+		if last, _ := last.(recent); read && time.Since(last.at) < recentAtMost {
 			return last.backlogs, false, nil
 		}
-		s, opened := b.opened.Load(stream)
-		if !opened {
-			return nil, false, err
+		var s jetstream.Stream
+		if s, err = b.Stream(ctx, stream); err == nil {
+			out, err = b.backlogs(ctx, s, wholeListWithin)
 		}
-		out, err = b.backlogs(ctx, s.(jetstream.Stream), wholeListWithin) //nolint:forcetypeassert // nothing else is stored
 	}
-	return out, err == nil, err
+	if err != nil {
+		return nil, false, err
+	}
+	b.lists.Store(stream, recent{out, time.Now()})
+	return out, true, nil
 }

@@ -196,7 +196,7 @@ func transient(err error) bool {
 func RedactURL(raw string) string {
 	parts := strings.Split(raw, ",")
 	for i, p := range parts {
-		u, err := url.Parse(schemed(p))
+		u, err := url.Parse(Schemed(p))
 		if err != nil {
 			parts[i] = "[unreadable URL]"
 			continue
