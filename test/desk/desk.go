@@ -4,6 +4,7 @@
 package desk
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -23,12 +24,14 @@ import (
 	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/domain/token"
+	"ratchet/pipeline/domain/verdict"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 	"ratchet/pipeline/sim/keepasim"
 	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/responses"
+	"ratchet/pipeline/worker"
 	"ratchet/schemas"
 	"ratchet/test/streams"
 )
@@ -251,6 +254,44 @@ func (d *Desk) Work(t testing.TB, asin string, source pipeline.Source, generatio
 		Candidate: pipeline.Candidate{Identity: id, Queries: []string{"used-books@1"}, Source: source, ListSeenAt: T0, Row: raw},
 		RuleSet:   "test", ResponseIDs: []string{},
 	}}
+}
+
+// Repriced returns the work as that of a later price of its book, which began an hour ago.
+func (d *Desk) Repriced(t testing.TB, w decide.Work, cents int64) decide.Work {
+	t.Helper()
+	before, began := w.Row.CreationDate, keepa.FromTime(d.Env.Now().Add(-time.Hour))
+	used, _ := w.Row.Current.Price(keepa.Used)
+	raw := bytes.ReplaceAll(w.Survivor.Row, fmt.Append(nil, int(before)), fmt.Append(nil, int(began)))
+	w.Survivor.Row = bytes.ReplaceAll(raw, fmt.Appendf(nil, ",%d,", used), fmt.Appendf(nil, ",%d,", cents))
+	var err error
+	if w.Row, err = keepa.DecodeDealRow(w.Survivor.Row); err != nil {
+		t.Fatal(err)
+	}
+	if now, _ := w.Row.Current.Price(keepa.Used); w.Row.CreationDate != began || now != cents {
+		t.Fatalf("the row has %d since %d", now, w.Row.CreationDate)
+	}
+	w.Survivor.CreationDate = int64(began)
+	w.ID = w.Survivor.WorkID(pipeline.FirstGeneration)
+	return w
+}
+
+// DecidedEarlier stores a peek of five hours ago about an earlier price, and the verdict of the work by it.
+func (d *Desk) DecidedEarlier(t testing.TB, j *verdict.Judge, w decide.Work) pipeline.Verdict {
+	t.Helper()
+	asin := w.Survivor.ASIN
+	d.Store(t, pipeline.KindPeek, asin, "the earlier price", d.Product(t, asin, false), 5*time.Hour)
+	stored, err := responses.Find(t.Context(), d.Bus, 1, pipeline.KindPeek, []string{asin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := stored[asin].Evidence()
+	a.EarlierAt = stored[asin].AnsweredAt
+	u := worker.Unit{Work: w, Origin: "SURVIVORS/1"}
+	e := u.Conclude(decide.Peek(j, w, a, 0, nil, d.Env.Now()).Verdict, "")
+	if err := worker.Apply(d.Bus)(t.Context(), []worker.Effect{e}); err != nil {
+		t.Fatal(err)
+	}
+	return e.Verdict
 }
 
 // Survives publishes work as a survivor of a look on a lane, and returns its sequence in SURVIVORS.

@@ -1,19 +1,13 @@
 package cli_test
 
 import (
-	"bytes"
-	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/ops/cli"
 	"ratchet/pipeline/sim/keepasim"
-	"ratchet/pipeline/store/responses"
-	"ratchet/pipeline/worker"
 	"ratchet/test/desk"
 )
 
@@ -23,28 +17,9 @@ func TestARejectByAnAnswerAboutAnEarlierPriceIsExplainedAtThePriceOfTheRow(t *te
 	asin := d.ASINs(keepasim.NoProfit)[0]
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
 	used, _ := w.Row.Current.Price(keepa.Used)
-	began := keepa.FromTime(d.Env.Now().Add(-time.Hour))
-	w.Survivor.Row = bytes.ReplaceAll(w.Survivor.Row, fmt.Append(nil, int(w.Row.CreationDate)), fmt.Append(nil, int(began)))
-	w.Survivor.Row = bytes.ReplaceAll(w.Survivor.Row, fmt.Appendf(nil, ",%d,", used), fmt.Appendf(nil, ",%d,", used+1000))
-	var err error
-	if w.Row, err = keepa.DecodeDealRow(w.Survivor.Row); err != nil {
-		t.Fatal(err)
-	}
-	w.Survivor.CreationDate = int64(began)
-	w.ID = w.Survivor.WorkID(pipeline.FirstGeneration)
+	w = d.Repriced(t, w, used+1000)
 	d.Offer(t, w)
-	d.Store(t, pipeline.KindPeek, asin, "the earlier price", d.Product(t, asin, false), 5*time.Hour)
-	stored, err := responses.Find(t.Context(), d.Bus, 1, pipeline.KindPeek, []string{asin})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := stored[asin].Evidence()
-	a.EarlierAt = stored[asin].AnsweredAt
-	v := decide.Peek(desk.BuiltIn(t), w, a, 0, nil, d.Env.Now()).Verdict
-	u := worker.Unit{Work: w, Origin: "SURVIVORS/1"}
-	if err := worker.Apply(d.Bus)(t.Context(), []worker.Effect{u.Conclude(v, "")}); err != nil {
-		t.Fatal(err)
-	}
+	v := d.DecidedEarlier(t, desk.BuiltIn(t), w)
 	e, err := cli.Explain(t.Context(), d.Bus, desk.BuiltIn(t), asin)
 	if err != nil || len(e.Looks) < 2 {
 		t.Fatalf("%+v, %v", e, err)

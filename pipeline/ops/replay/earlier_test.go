@@ -1,18 +1,13 @@
 package replay_test
 
 import (
-	"bytes"
-	"fmt"
 	"testing"
 	"time"
 
 	"ratchet/pipeline"
-	"ratchet/pipeline/domain/decide"
 	"ratchet/pipeline/domain/keepa"
 	"ratchet/pipeline/ops/replay"
 	"ratchet/pipeline/sim/keepasim"
-	"ratchet/pipeline/store/responses"
-	"ratchet/pipeline/worker"
 	"ratchet/schemas"
 	"ratchet/test/desk"
 )
@@ -23,34 +18,11 @@ func repriced(t *testing.T, d *desk.Desk) (asin string, body string) {
 	t.Helper()
 	asin = d.ASINs(keepasim.NoRecentSale)[0]
 	w := d.Work(t, asin, pipeline.SourceLive, pipeline.FirstGeneration)
-	before, after := w.Row.CreationDate, keepa.FromTime(d.Env.Now().Add(-time.Hour))
-	w.Survivor.Row = bytes.ReplaceAll(w.Survivor.Row, fmt.Append(nil, int(before)), fmt.Append(nil, int(after)))
 	used, _ := w.Row.Current.Price(keepa.Used)
-	w.Survivor.Row = bytes.ReplaceAll(w.Survivor.Row, fmt.Appendf(nil, ",%d,", used), fmt.Appendf(nil, ",%d,", used-17))
-	var err error
-	if w.Row, err = keepa.DecodeDealRow(w.Survivor.Row); err != nil {
-		t.Fatal(err)
-	}
-	if now, _ := w.Row.Current.Price(keepa.Used); w.Row.CreationDate != after || now != used-17 {
-		t.Fatalf("the row has %d since %d", now, w.Row.CreationDate)
-	}
-	w.Survivor.CreationDate = int64(after)
-	w.ID = w.Survivor.WorkID(pipeline.FirstGeneration)
+	w = d.Repriced(t, w, used-17)
 	d.Survives(t, w, pipeline.LookGlance, "live")
-	d.Store(t, pipeline.KindPeek, asin, "the earlier price", d.Product(t, asin, false), 5*time.Hour)
-	stored, err := responses.Find(t.Context(), d.Bus, 1, pipeline.KindPeek, []string{asin})
-	if err != nil {
-		t.Fatal(err)
-	}
-	a := stored[asin].Evidence()
-	a.EarlierAt = stored[asin].AnsweredAt
-	v := decide.Peek(judging(t), w, a, 0, nil, decide.Instant(d.Env.Now())).Verdict
-	if v.Outcome != pipeline.Reject || !v.Heuristic {
+	if v := d.DecidedEarlier(t, judging(t), w); v.Outcome != pipeline.Reject || !v.Heuristic {
 		t.Fatalf("%+v", v)
-	}
-	u := worker.Unit{Work: w, Origin: "SURVIVORS/1"}
-	if err := worker.Apply(d.Bus)(t.Context(), []worker.Effect{u.Conclude(v, "")}); err != nil {
-		t.Fatal(err)
 	}
 	return asin, verdicts(t, d.Bus, pipeline.RunLive, pipeline.LookPeek)[0].body
 }
