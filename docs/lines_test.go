@@ -30,6 +30,16 @@ func TestNoLineOfADocumentIsWiderThanAPage(t *testing.T) {
 	}
 }
 
+// TestTheFrontPagesAreShort keeps README at one screen to the first deal, and the architecture at one reading.
+func TestTheFrontPagesAreShort(t *testing.T) {
+	t.Parallel()
+	for name, longest := range map[string]int{"README.md": 120, "ARCHITECTURE.md": 250} {
+		if n := len(lines(t, name)); n > longest {
+			t.Errorf("%s has %d lines, more than %d", name, n, longest)
+		}
+	}
+}
+
 func TestNoCommentIsWiderThanAScreen(t *testing.T) {
 	t.Parallel()
 	for _, name := range files(t, ".go") {

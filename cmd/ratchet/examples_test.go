@@ -193,7 +193,7 @@ func TestWhatIsBoughtOrIgnoredLeavesTheList(t *testing.T) {
 	if got := said(t, nats, buy...); !strings.Contains(got, "counts once") {
 		t.Errorf("bought again it says %s", got)
 	}
-	if got := said(t, nats, "status"); !strings.Contains(got, "1 that you bought or ignored") {
+	if got := status(t, "--nats-url", nats); !strings.Contains(got, "1 that you bought or ignored") {
 		t.Errorf("status says %s", got)
 	}
 	said(t, nats, "buy", good[0], "--undo")

@@ -215,6 +215,7 @@ func BenchmarkRecorder(b *testing.B) {
 	word := "ok"
 	if got < barOfSlower*min(raw, into) {
 		word = "short"
+		b.Errorf("the recorder moves %.0f rows/s, less than %.1f of the slower of its two parts", got, barOfSlower)
 	}
 	fmt.Printf("rows/s  fetch and acknowledge %.0f  insert %.0f  (into a table without views %.0f)  recorder %.0f: %.2f of the slower  bar %.1f  %s\n",
 		raw, into, bare, got, got/min(raw, into), barOfSlower, word)
@@ -273,6 +274,7 @@ func BenchmarkVisible(b *testing.B) {
 		word := "ok"
 		if waits[len(waits)*99/100] > barVisible {
 			word = "short"
+			b.Errorf("a verdict is visible after %v (p99), later than %v", waits[len(waits)*99/100], barVisible)
 		}
 		fmt.Printf("visible in SQL after  p50 %v  p99 %v  longest %v  bar %v  %s\n",
 			waits[len(waits)/2].Round(time.Millisecond), waits[len(waits)*99/100].Round(time.Millisecond), waits[len(waits)-1].Round(time.Millisecond), barVisible, word)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/committer"
@@ -183,7 +184,7 @@ func TestACallThatCostNothingNeverCounts(t *testing.T) {
 func waiting(t *testing.T, b *bench, name string) string {
 	t.Helper()
 	out := ""
-	for _, raw := range b.Bus.AskAll(t.Context(), []string{name}, 300e6) {
+	for _, raw := range b.Bus.AskAll(t.Context(), []string{name}, time.Second) {
 		var h pipeline.Heartbeat
 		if json.Unmarshal(raw, &h) == nil {
 			out += fmt.Sprint(h.Detail["waiting"], h.Counters["again_part"])
@@ -197,7 +198,7 @@ func TestWhyWorkComesBackIsInTheHeartbeat(t *testing.T) {
 		t.Skip("waits for backoffs")
 	}
 	t.Parallel()
-	b := newBench(t, 30) // it comes back after a second or more
+	b := newBench(t, 10) // it comes back after three seconds or more
 	b.Grant(t, pipeline.StagePeeker, credit)
 	b.keepa.Wrap(odd.Peek, b.good[0], 1, cutAfter(0))
 	b.Survives(t, b.Work(t, b.good[0], pipeline.SourceLive, pipeline.FirstGeneration), pipeline.LookGlance, "live")

@@ -79,7 +79,7 @@ func (b *bench) letters(t *testing.T) map[string][]pipeline.Dead {
 func (b *bench) balance(t *testing.T) {
 	t.Helper()
 	spent, cost := 0, 0
-	for range 100 { // a claim is closed before its verdict, but for one that ends in a dead letter of a later step
+	for range 1000 { // a claim is closed before its verdict, but for one that ends in a dead letter of a later step
 		if spent, cost = b.Spent(t), b.keepa.Tokens(); spent == cost {
 			break
 		}

@@ -188,7 +188,7 @@ func (l look) good(t *testing.T, b *bench, a answer, v desk.Verdict, want pipeli
 func (b *bench) explained(t *testing.T) {
 	t.Helper()
 	var unlike []string
-	for over := time.Now().Add(15 * time.Second); time.Now().Before(over); <-time.After(20 * time.Millisecond) {
+	for over := time.Now().Add(time.Minute); time.Now().Before(over); <-time.After(20 * time.Millisecond) {
 		if unlike = b.unlike(t); len(unlike) == 0 {
 			return
 		}

@@ -71,7 +71,7 @@ func opened(t testing.TB, env process.Env, settings Settings, targets ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.ackWait, n.settleWithin = time.Second, time.Second
+	n.ackWait, n.settleWithin = 2*time.Second, 5*time.Second
 	for _, l := range n.senders {
 		l.pause = func(_ int, asked time.Duration) time.Duration { return max(asked, 10*time.Millisecond) }
 	}

@@ -40,12 +40,16 @@ const awaitPause = 2 * time.Second
 // it has to wait and changes nothing. A topology that this build cannot work with is a usage error.
 func (b *Bus) Await(ctx context.Context) error {
 	waiting := false
+	var lacks error // of the last comparison that came to its end
 	for backoff := (process.Backoff{First: 50 * time.Millisecond, Most: awaitPause}); ; {
 		bounded, cancel := context.WithTimeout(ctx, 4*ackWithin)
 		found, err := b.Differences(bounded)
 		cancel()
 		if err == nil {
 			err = b.judge(found)
+			lacks = err
+		} else if ctx.Err() != nil && lacks != nil {
+			err = lacks
 		}
 		var usage *process.UsageError
 		switch {

@@ -175,9 +175,16 @@ func BenchmarkQuestions(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	fmt.Printf("bytes/verdict  all tables %.1f, verdicts alone %.1f  bar 80\n", float64(size.Rows[0][0].(uint64))/float64(total), float64(size.Rows[0][1].(uint64))/float64(total))
+	bytes := float64(size.Rows[0][0].(uint64)) / float64(total)
+	fmt.Printf("bytes/verdict  all tables %.1f, verdicts alone %.1f  bar 80\n", bytes, float64(size.Rows[0][1].(uint64))/float64(total))
+	if bytes > 80 {
+		b.Errorf("%.1f bytes a verdict, more than 80", bytes)
+	}
 	if _, most := chtest.Resident(); most > 0 {
 		fmt.Printf("engine resident  idle %d MB, bar 350; at most %d MB while it was filled and asked, bar 900\n", idle/1e6, most/1e6)
+		if idle > 350e6 || most > 900e6 {
+			b.Errorf("the engine takes %d MB, and %d MB at most", idle/1e6, most/1e6)
+		}
 	}
 }
 
@@ -199,6 +206,7 @@ func report(b *testing.B, w *warehouse.Warehouse, q warehouse.Question, span, si
 	word := "ok"
 	if took[2] > bar {
 		word = "short"
+		b.Errorf("%s of a %s takes %s, more than %s", q.Name, span, took[2].Round(time.Millisecond), bar)
 	}
 	fmt.Printf("%-14s %-5s median %8.1f ms  bar %3d ms  ratio %.2f  %s\n", q.Name, span, float64(took[2].Microseconds())/1000, bar.Milliseconds(), float64(took[2])/float64(bar), word)
 }

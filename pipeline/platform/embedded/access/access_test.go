@@ -16,6 +16,7 @@ import (
 
 	"ratchet/pipeline/platform/embedded/access"
 	"ratchet/pipeline/platform/embedded/access/accesstest"
+	"ratchet/pipeline/platform/machinetest"
 )
 
 // pair returns both ends of a connection.
@@ -23,7 +24,7 @@ func pair(t testing.TB, addr string) (ours, theirs net.Conn) {
 	t.Helper()
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		t.Skipf("no %s here: %v", addr, err)
+		machinetest.Lacks(t, "no %s here: %v", addr, err)
 	}
 	defer l.Close()
 	theirs, err = net.Dial("tcp", l.Addr().String())
@@ -40,7 +41,7 @@ func pair(t testing.TB, addr string) (ours, theirs net.Conn) {
 func TestAConnectionOfTheSameUserIsLetIn(t *testing.T) {
 	t.Parallel()
 	if !access.NamesOwners() {
-		t.Skip("this system does not name the owners of connections")
+		machinetest.Lacks(t, "this system does not name the owners of connections")
 	}
 	for _, addr := range []string{"127.0.0.1:0", "[::1]:0", "127.3.2.1:0"} {
 		ours, theirs := pair(t, addr)
@@ -67,7 +68,7 @@ func TestAClientWithASocketForBothKindsOfAddressesIsFound(t *testing.T) {
 	defer l.Close()
 	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM, 0)
 	if err != nil {
-		t.Skipf("no IPv6 here: %v", err)
+		machinetest.Lacks(t, "no IPv6 here: %v", err)
 	}
 	defer unix.Close(fd)
 	mapped := &unix.SockaddrInet6{Port: l.Addr().(*net.TCPAddr).Port}
@@ -144,7 +145,7 @@ func TestAnotherUserIsRefusedByEveryKindOfAddress(t *testing.T) {
 	for _, c := range []struct{ listens, by string }{{"127.9.9.9:0", "127.9.9.9"}, {"[::1]:0", "::1"}, {"[::]:0", "::1"}, {"[::]:0", "127.0.0.1"}} {
 		l, err := net.Listen("tcp", c.listens)
 		if err != nil {
-			t.Skipf("no %s here: %v", c.listens, err)
+			machinetest.Lacks(t, "no %s here: %v", c.listens, err)
 		}
 		s := &http.Server{Handler: access.Guard{}.Before(http.NotFoundHandler()), ConnContext: access.ConnContext}
 		t.Cleanup(func() { _ = s.Close() })
