@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
@@ -24,6 +25,7 @@ import (
 	"ratchet/pipeline/ops/standalone"
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/platform/embedded/natsd"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
 	"ratchet/pipeline/sim/keepasim"
@@ -373,5 +375,65 @@ func TestWhatIsRestoredWithoutItsTablesIsRecordedByALaterClickHouse(t *testing.T
 	}
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAConsumerOfARestoredPipelineStandsWhereTheSetSaysAlsoAfterARestart has a recorder settle everything while a
+// backup is made: its snapshot is ahead of the position that the set has for it.
+func TestAConsumerOfARestoredPipelineStandsWhereTheSetSaysAlsoAfterARestart(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	durable := pipeline.DurableRecorder(pipeline.StreamVerdicts)
+	ms := make([]bus.Message, 100)
+	for i := range ms {
+		ms[i] = bus.Message{Subject: "verdict.1.commit.reject.B000000001", Schema: pipeline.SchemaVerdict, ID: fmt.Sprint(i), Body: []byte("{}")}
+	}
+	if err := b.PublishBatch(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	settle := sync.OnceFunc(func() {
+		in, err := b.Inlet(t.Context(), pipeline.StreamVerdicts, durable)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for n := 0; n < len(ms) && err == nil; {
+			items, taking := in.Take(t.Context(), len(ms), time.Second)
+			for err = taking; len(items) > 0; items = items[1:] {
+				err = errors.Join(err, items[0].Settle.Done(t.Context()))
+				n++
+			}
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	dir := filepath.Join(t.TempDir(), "set")
+	set, err := backup.Save(t.Context(), dir, backup.Source{Bus: b, Say: func(string, ...any) { settle() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		o := world{}.options(t, standalone.None)
+		if err := standalone.Fill(t.Context(), o, func(ctx context.Context, to *bus.Bus, _ string) error {
+			return set.Restore(ctx, dir, backup.Target{Bus: to, Say: t.Logf})
+		}); err != nil {
+			t.Fatal(err)
+		}
+		srv, err := natsd.Start(t.Context(), natsd.Options{Data: filepath.Join(o.Data, string(o.World), "nats"), Log: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), NATSOptions: []nats.Option{srv.InProcess()}}
+		again, err := bus.Connect(t.Context(), streams.Config(), env, "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pending, _, err := again.Waiting(t.Context(), pipeline.StreamVerdicts, durable)
+		again.Close()
+		srv.Stop()
+		if err != nil || pending != len(ms) {
+			t.Errorf("%d of %d verdicts are left to the recorder (%v)", pending, len(ms), err)
+		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 
@@ -80,6 +81,9 @@ func (s Set) Restore(ctx context.Context, dir string, to Target) error {
 			return err
 		}
 	}
+	if err := s.rewind(ctx, to, rows); err != nil {
+		return err
+	}
 	if err := to.Bus.Ensure(ctx); err != nil {
 		return fmt.Errorf("create what the backup does not hold: %w", err)
 	}
@@ -94,15 +98,29 @@ func (one Stream) restore(ctx context.Context, dir string, to Target, rows bool)
 	if err := to.Bus.RestoreStream(ctx, one.Name, natsDir(dir, one.Name), how); err != nil {
 		return err
 	}
-	for durable, at := range one.Positions {
-		if !rows && isRecorder(durable) {
-			at = 0 // what it had recorded is in no table here
-		}
-		if err := to.Bus.Rewind(ctx, one.Name, durable, at+1); err != nil {
-			return err
+	to.Say("%-14s %d messages, %s", one.Name, one.Messages, size(one.Bytes))
+	return nil
+}
+
+// written is longer than a server takes to write the state of a consumer that it has restored. While it does, it
+// forgets to write what a rewind makes of that state: a server that is stopped then starts with what was restored.
+const written = time.Second
+
+// rewind sets the consumers to the positions of the set.
+func (s Set) rewind(ctx context.Context, to Target, rows bool) error {
+	if err := process.Sleep(ctx, written); err != nil {
+		return err
+	}
+	for _, one := range s.Streams {
+		for durable, at := range one.Positions {
+			if !rows && isRecorder(durable) {
+				at = 0 // what it had recorded is in no table here
+			}
+			if err := to.Bus.Rewind(ctx, one.Name, durable, at+1); err != nil {
+				return err
+			}
 		}
 	}
-	to.Say("%-14s %d messages, %s", one.Name, one.Messages, size(one.Bytes))
 	return nil
 }
 
