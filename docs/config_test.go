@@ -20,7 +20,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write docs/config.md anew")
+var update = flag.Bool("update", false, "rewrite docs/config.md")
 
 // daemons are the packages whose Config is documented, in the order of the
 // picture. Each has a Config struct, read from the environment at its start.

@@ -31,9 +31,9 @@ func (l *streamRecorder[R]) insertMissing(ctx context.Context, s sink, rows []R,
 	if err != nil {
 		return notOfTheRows(err)
 	}
-	anew, seen := warehouse.WithoutRepeats(rows, events, stored)
+	fresh, seen := warehouse.WithoutRepeats(rows, events, stored)
 	// The token identifies the whole batch, because the same rows are repeats in every attempt.
-	if err := l.insert(s, ctx, anew, token); err != nil {
+	if err := l.insert(s, ctx, fresh, token); err != nil {
 		return err
 	}
 	if len(seen) > 0 {

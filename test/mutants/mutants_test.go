@@ -37,8 +37,9 @@ func TestEveryPlantedErrorAppliesAndItsTestExists(t *testing.T) {
 
 // deciding are the packages that decide, store or pay.
 var deciding = []string{
-	"domain/action", "domain/deal", "domain/decide", "domain/refresh", "domain/shedding", "domain/token", "domain/verdict", "domain/visibility",
-	"domain/watermark", "domain/keepa", "platform/bus", "platform/loop", "store/messages", "store/responses", "store/seen", "spend/claims", "spend/gateway", "worker",
+	"domain/action", "domain/backtest", "domain/deal", "domain/decide", "domain/keepa", "domain/notify", "domain/refresh", "domain/shedding", "domain/stall",
+	"domain/target", "domain/token", "domain/token/plan", "domain/verdict", "domain/visibility", "domain/watermark",
+	"platform/bus", "platform/loop", "store/messages", "store/responses", "store/seen", "spend/claims", "spend/gateway", "worker",
 	"tokend", "watermarker", "peeker", "committer", "recorder", "refresher", "ops/replay",
 }
 

@@ -28,7 +28,7 @@ import (
 	"ratchet/test/doors/hostile"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "rewrite the golden files")
 
 // markups are how the services show text.
 var markups = map[string]markup{"slack": slackText, "discord": discordText, "telegram": telegramText, "plain": plainText}

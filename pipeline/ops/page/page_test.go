@@ -33,7 +33,7 @@ import (
 	"ratchet/test/desk"
 )
 
-var update = flag.Bool("update", false, "write the golden pages anew")
+var update = flag.Bool("update", false, "rewrite the golden pages")
 
 // open serves the page of a desk. Its deals are read when it returns.
 func open(t testing.TB, d *desk.Desk, o page.Options) *page.Server {

@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-var update = flag.Bool("update", false, "write the golden file anew")
+var update = flag.Bool("update", false, "rewrite the golden file")
 
 // TestTheTopologyIsAsItIsWrittenDown compares what a real server made of it, field by field, so that no setting
 // changes unseen. -update writes the file again; read the difference before you commit it.

@@ -207,7 +207,7 @@ func reader() Role {
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Purpose = Operator, "looks, backs up, and intervenes: pause and resume, dead letters, replays, rules, queries, what was bought, sold and ignored"
+	r.Name, r.Purpose = Operator, "looks, backs up, and intervenes: pauses, dead letters, replays, rules, queries, actions"
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),

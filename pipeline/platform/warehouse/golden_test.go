@@ -15,7 +15,7 @@ import (
 	"ratchet/pipeline/text/foreign"
 )
 
-var update = flag.Bool("update", false, "write the golden answers anew")
+var update = flag.Bool("update", false, "rewrite the golden answers")
 
 // seed stores the data of the golden answers.
 func seed(t *testing.T, w *warehouse.Warehouse) {

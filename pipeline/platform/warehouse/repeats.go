@@ -51,7 +51,7 @@ func Events[R Row](rows []R) []uint64 {
 // among them: it was published again after the stream had forgotten its ID. Stored rows take
 // precedence; of two rows that are not stored, the one with the lower row ID stays. A row
 // with an unknown event stays. seen reports for each removed row where its event is stored.
-func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) (anew []R, seen []Seen) {
+func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) (fresh []R, seen []Seen) {
 	first := make(map[uint64]uint64, len(rows)) // for each event, the row that stays
 	for i, event := range events {
 		row := rows[i].RowID()
@@ -61,15 +61,15 @@ func WithoutRepeats[R Row](rows []R, events []uint64, stored map[uint64]uint64) 
 			first[event] = row
 		}
 	}
-	anew = make([]R, 0, len(rows))
+	fresh = make([]R, 0, len(rows))
 	for i, event := range events {
 		if event == 0 || first[event] == rows[i].RowID() {
-			anew = append(anew, rows[i])
+			fresh = append(fresh, rows[i])
 		} else {
 			seen = append(seen, Seen{Event: event, Row: first[event], At: rows[i].StoredOn()})
 		}
 	}
-	return anew, seen
+	return fresh, seen
 }
 
 // Seen is an event for which another message than that of the stored row arrived.

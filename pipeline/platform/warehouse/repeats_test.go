@@ -35,14 +35,14 @@ func TestOfTheRowsOfOneEventOneIsStoredWhateverTheBatches(t *testing.T) {
 				}
 				rows, all[of[row]] = append(rows, said{of[row], row}), true
 			}
-			anew, seen := warehouse.WithoutRepeats(rows, warehouse.Events(rows), stored)
-			if len(anew)+len(seen) != len(rows) {
-				r.Fatalf("%d rows are new and %d were seen, of %d", len(anew), len(seen), len(rows))
+			fresh, seen := warehouse.WithoutRepeats(rows, warehouse.Events(rows), stored)
+			if len(fresh)+len(seen) != len(rows) {
+				r.Fatalf("%d rows are new and %d were seen, of %d", len(fresh), len(seen), len(rows))
 			}
-			if again, _ := warehouse.WithoutRepeats(anew, warehouse.Events(anew), stored); len(again) != len(anew) {
-				r.Fatalf("%v of %v the first time, %v the second", anew, rows, again)
+			if again, _ := warehouse.WithoutRepeats(fresh, warehouse.Events(fresh), stored); len(again) != len(fresh) {
+				r.Fatalf("%v of %v the first time, %v the second", fresh, rows, again)
 			}
-			for _, s := range anew {
+			for _, s := range fresh {
 				table[s.row] = s.event
 				if s.event != 0 {
 					stored[s.event] = s.row
@@ -92,7 +92,7 @@ func TestARowIsFoundByTheIdOfItsMessage(t *testing.T) {
 }
 
 // TestAnEventIsKnownAsLongAsAMessageOfItIsOnTheStream: rows expire after thirty days
-// here, and the streams are recorded anew. The first message of the event has left
+// here, and the streams are recorded again. The first message of the event has left
 // the stream, its repeat has not: it would be counted again, in sums that stay.
 func TestAnEventIsKnownAsLongAsAMessageOfItIsOnTheStream(t *testing.T) {
 	t.Parallel()

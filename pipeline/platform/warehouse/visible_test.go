@@ -103,8 +103,8 @@ func once[R warehouse.Row](t *testing.T, w *warehouse.Warehouse, stream string, 
 	events := warehouse.Events(rows)
 	stored, err := w.Stored(t.Context(), stream, events)
 	must(t, err)
-	anew, _ := warehouse.WithoutRepeats(rows, events, stored)
-	return anew
+	fresh, _ := warehouse.WithoutRepeats(rows, events, stored)
+	return fresh
 }
 
 // drawHistory draws the messages of a few deals.

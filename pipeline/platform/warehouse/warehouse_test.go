@@ -224,12 +224,12 @@ func TestABatchOverManyMonthsIsStored(t *testing.T) {
 func TestARestartedStreamWithTheSameSequencesIsNotTheOldOne(t *testing.T) {
 	t.Parallel()
 	w := open(t)
-	old, anew := verdicts(3), verdicts(3)
-	for i := range anew {
-		anew[i].Epoch++
+	old, fresh := verdicts(3), verdicts(3)
+	for i := range fresh {
+		fresh[i].Epoch++
 	}
 	must(t, w.InsertVerdicts(t.Context(), old, "a"))
-	must(t, w.InsertVerdicts(t.Context(), anew, "b"))
+	must(t, w.InsertVerdicts(t.Context(), fresh, "b"))
 	want(t, w, "SELECT count(), uniqExact(stream_seq) FROM verdicts FINAL", "6,3")
 	want(t, w, "SELECT sum(verdicts) FROM verdict_counts", "6")
 }
