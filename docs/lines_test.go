@@ -41,6 +41,15 @@ func TestTheFrontPagesAreShort(t *testing.T) {
 	}
 }
 
+func TestAnEntryOfTheChangelogIsALine(t *testing.T) {
+	t.Parallel()
+	for n, line := range lines(t, "CHANGELOG.md") {
+		if strings.HasPrefix(line, " ") {
+			t.Errorf("CHANGELOG.md:%d continues an entry: %s", n+1, line)
+		}
+	}
+}
+
 func TestNoCommentIsWiderThanAScreen(t *testing.T) {
 	t.Parallel()
 	for _, name := range files(t, ".go") {
