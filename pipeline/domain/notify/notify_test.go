@@ -153,8 +153,14 @@ func TestEveryDealIsInOneMessageOrWaitsAndMessagesAreWhatWaitedTogether(t *testi
 		if p.Silent(now) && len(groups) > 0 {
 			t.Fatalf("%d messages at %s, within quiet hours %s", len(groups), now.In(p.Zone), p.Quiet)
 		}
-		in := map[int]int{}
+		in, sent := map[int]int{}, map[int64]bool{}
 		for _, g := range groups {
+			if at := due(g[0]); !at.Equal(found[g[0]]) { // delayed
+				if sent[at.Unix()] {
+					t.Fatalf("two messages of what was due %s: %v", at, groups)
+				}
+				sent[at.Unix()] = true
+			}
 			for _, i := range g {
 				in[i]++
 				if at := due(i); at.After(now) || !at.Equal(due(g[0])) || len(g) > 1 && at.Equal(found[i]) {

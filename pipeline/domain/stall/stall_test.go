@@ -32,6 +32,7 @@ func TestALoopIsStuckAfterTenMinutesWithoutProgress(t *testing.T) {
 		{"a step that succeeded begins again", []turn{sees(0, everything), {after: 9 * time.Minute, step: true}, sees(0, everything)}, 9 * time.Minute, 0},
 		{"tokens that ran out for a moment begin again", []turn{sees(0, everything), sees(9*time.Minute, stall.Observation{Work: true, Wish: true}), sees(0, everything)}, 9 * time.Minute, 0},
 		{"a clock that went back begins again", []turn{sees(0, everything), sees(-time.Hour, everything)}, 9 * time.Minute, 0},
+		{"and ten minutes later it is stuck", []turn{sees(0, everything), sees(-time.Hour, everything)}, 10 * time.Minute, 10 * time.Minute},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

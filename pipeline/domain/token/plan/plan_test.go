@@ -51,6 +51,13 @@ func TestEveryMarketplaceBelongsToExactlyOnePlan(t *testing.T) {
 				t.Fatalf("%v: %d consumers take marketplace %d, want %d", m, tokens[fmt.Sprint(n)], n, want)
 			}
 		}
+		for p, all := range m {
+			for _, d := range all {
+				if of, err := m.Of(int(d)); err != nil || of != p {
+					t.Fatalf("%v: marketplace %d is served by %q, %v", m, d, of, err)
+				}
+			}
+		}
 		again, err := plan.Parse(m.String())
 		if err != nil || again.String() != m.String() {
 			t.Fatalf("%q is read as %q, %v", m, again, err)
