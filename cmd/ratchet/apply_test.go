@@ -75,7 +75,7 @@ func says(t *testing.T, args ...string) string {
 	return out.String() + errOut.String()
 }
 
-// status is what the command says once every part answered in time.
+// status returns the output of the command once every part of it has answered in time.
 func status(t *testing.T, args ...string) string {
 	t.Helper()
 	for late := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {

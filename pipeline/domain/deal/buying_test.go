@@ -82,7 +82,7 @@ func TestACopyOfNoOfferCompetesWithEveryPriceByConditionButItsOwn(t *testing.T) 
 		"no condition has a price":                  {2000, ExcludesShipping, keepa.Values{-1, -2, 0, -1}, 2399, 0},
 		"the used price includes shipping":          {2399, IncludesShipping, keepa.Values{2399, 2900, -1, -1}, 2399, 2900},
 		"whether it includes shipping is unknown":   {2399, ShippingUnknown, keepa.Values{2399, 2900, -1, -1}, 2798, 2900},
-		"the largest number of 32 bits is no price": {2000, ExcludesShipping, keepa.Values{2147483647, 2399, -1, -1}, 2399, 0},
+		"2147483647 is the same as an absent price": {2000, ExcludesShipping, keepa.Values{2147483647, 2399, -1, -1}, 2399, 0},
 	} {
 		p := offered(c.used)
 		p.Stats.Current = slices.Concat(p.Stats.Current, make(keepa.Values, 20))

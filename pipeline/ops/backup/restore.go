@@ -102,8 +102,8 @@ func (one Stream) restore(ctx context.Context, dir string, to Target, rows bool)
 	return nil
 }
 
-// written is longer than a server takes to write the state of a consumer that it has restored. While it does, it
-// forgets to write what a rewind makes of that state: a server that is stopped then starts with what was restored.
+// written is longer than a server takes to write the state of a restored consumer to the disk. A rewind during that
+// write takes effect in memory and is not written, so a server that stops soon afterwards begins at the restored state.
 const written = time.Second
 
 // rewind sets the consumers to the positions of the set.

@@ -46,7 +46,7 @@ func within(t *testing.T, b *bus.Bus, clickhouse string) (cli.Status, string, er
 	return s, out.String(), err
 }
 
-// whole reads the status once every part answers in time, which on a busy machine some readings lack.
+// whole repeats the status until every part has answered in time: on a busy machine some do not.
 func whole(t *testing.T, b *bus.Bus, clickhouse string) (s cli.Status, text string, err error) {
 	t.Helper()
 	desk.Await(t, "every part of the status", func() bool {
