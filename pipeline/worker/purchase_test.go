@@ -212,6 +212,14 @@ func TestADecisionIsRememberedOnlyAfterItsMessagesAreStored(t *testing.T) {
 		return m[id] == *worker.SeenOf(v)
 	}
 	tooLarge := bus.Message{Subject: good.Subject, ID: "x", Body: make([]byte, 9<<20)}
+	survivor := tooLarge
+	survivor.Subject = "survivor.1.peek.B000000001"
+	if err := worker.Apply(b)(t.Context(), []worker.Effect{{Messages: []bus.Message{good, survivor}, ID: id, Seen: worker.SeenOf(v)}}); err == nil || remembered() {
+		t.Errorf("a survivor was not stored: error %v, remembered %t", err, remembered())
+	}
+	if n, err := b.Held(t.Context(), pipeline.StreamVerdicts); n != 0 || err != nil {
+		t.Errorf("%d verdicts are stored (%v) whose survivor is not", n, err)
+	}
 	lost := worker.Effect{Messages: []bus.Message{good, tooLarge}, ID: id, Seen: worker.SeenOf(v)}
 	if err := worker.Apply(b)(t.Context(), []worker.Effect{lost}); err == nil || remembered() {
 		t.Errorf("a message was not stored: error %v, remembered %t", err, remembered())

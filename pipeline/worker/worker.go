@@ -87,25 +87,30 @@ type Effect struct {
 	Changed []*keepa.TypeError // fields of the answer with an unexpected type
 }
 
-// Apply publishes every message and then stores every final decision in SEEN.
+// Apply publishes the survivors and deals, then the verdicts, so that a reader of a
+// verdict finds its consequence, and then stores every final decision in SEEN.
 func Apply(b *bus.Bus) func(context.Context, []Effect) error {
 	return func(ctx context.Context, all []Effect) error {
-		var ms []bus.Message
+		var first, verdicts []bus.Message
+		var final []seen.Decided
 		for _, e := range all {
-			ms = append(ms, e.Messages...)
-		}
-		if err := b.PublishAll(ctx, ms); err != nil {
-			return err
-		}
-		for _, e := range all {
-			if e.Seen == nil {
-				continue
+			for _, m := range e.Messages {
+				if m.Schema == pipeline.SchemaVerdict {
+					verdicts = append(verdicts, m)
+				} else {
+					first = append(first, m)
+				}
 			}
-			if err := seen.Store(ctx, b, e.ID, *e.Seen); err != nil {
+			if e.Seen != nil {
+				final = append(final, seen.Decided{ID: e.ID, Seen: *e.Seen})
+			}
+		}
+		for _, ms := range [][]bus.Message{first, verdicts} {
+			if err := b.PublishAll(ctx, ms); err != nil {
 				return err
 			}
 		}
-		return nil
+		return seen.StoreAll(ctx, b, final)
 	}
 }
 

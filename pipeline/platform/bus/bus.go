@@ -20,6 +20,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/synadia-io/orbit.go/jetstreamext"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/token/plan"
@@ -113,6 +114,7 @@ type Bus struct {
 
 	opts    []nats.Option // of the connection
 	batches chan struct{} // one slot for each batch of stored messages in flight
+	atomic  sendBatch
 	hints   hints
 
 	elections atomic.Pointer[election]
@@ -197,7 +199,7 @@ func Connect(ctx context.Context, cfg Config, env process.Env, name string) (*Bu
 	wait := max(env.Clock.Machine(ackWaitPipeline), LeastAckWait)
 	b := &Bus{
 		NC: nc, JS: js, Log: env.Log, cfg: cfg, wait: wait, now: env.Now, build: env.Version, name: name, opts: opts,
-		batches: make(chan struct{}, batchesAtOnce), stuck: &stuck{after: stuckAfter},
+		atomic: jetstreamext.PublishMsgBatch, batches: make(chan struct{}, batchesAtOnce), stuck: &stuck{after: stuckAfter},
 	}
 	nc.SetReconnectHandler(func(c *nats.Conn) {
 		env.Log.Info("nats connection restored", "url", c.ConnectedUrlRedacted())

@@ -68,7 +68,7 @@ func (b *Bus) For(ctx context.Context, p pipeline.Plan) error {
 // As is this connection in the part of another plan, for reading and writing what that plan has for itself. It ends
 // with this one, and is not closed.
 func (b *Bus) As(ctx context.Context, p pipeline.Plan) (*Bus, error) {
-	as := &Bus{NC: b.NC, JS: b.JS, Log: b.Log, cfg: b.cfg, wait: b.wait, now: b.now, build: b.build, name: b.name, opts: b.opts, batches: b.batches, stuck: b.stuck}
+	as := &Bus{NC: b.NC, JS: b.JS, Log: b.Log, cfg: b.cfg, wait: b.wait, now: b.now, build: b.build, name: b.name, opts: b.opts, batches: b.batches, atomic: b.atomic, stuck: b.stuck}
 	if err := as.For(ctx, p); err != nil {
 		return nil, err
 	}

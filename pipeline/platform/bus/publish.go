@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/synadia-io/orbit.go/jetstreamext"
+	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/process"
@@ -66,41 +68,143 @@ func (b *Bus) Publish(ctx context.Context, m Message) (ack *jetstream.PubAck, er
 	}
 }
 
-// PublishAll publishes every message and returns once all are stored. If it fails,
-// some may be stored; repeating it is safe, because their IDs deduplicate them.
+// PublishAll publishes every message and returns once all are stored: many of one stream in atomic batches, the
+// others in windows. If it fails, some may be stored; repeating it is safe, because their IDs deduplicate them.
 func (b *Bus) PublishAll(ctx context.Context, ms []Message) error {
-	const window = 64
-	for len(ms) > 0 {
-		n := min(window, len(ms))
-		if err := b.publishWindow(ctx, ms[:n]); err != nil {
+	var few []Message
+	for _, of := range byStream(ms) {
+		if len(of) < BatchLeast {
+			few = append(few, of...)
+			continue
+		}
+		if err := b.PublishBatch(ctx, of); err != nil {
 			return err
 		}
-		ms = ms[n:]
+	}
+	return b.publishWindows(ctx, few)
+}
+
+// byStream groups messages by their stream, each in order.
+func byStream(ms []Message) [][]Message {
+	var all [][]Message
+	at := map[string]int{}
+	for _, m := range ms {
+		stream, _, _ := strings.Cut(m.Subject, ".")
+		i, known := at[stream]
+		if !known {
+			i = len(all)
+			at[stream], all = i, append(all, nil)
+		}
+		all[i] = append(all[i], m)
+	}
+	return all
+}
+
+const (
+	// BatchLeast is from how many messages on an atomic batch costs less than that many publishes: it is staged in
+	// files of its own, and synced to the disk once.
+	BatchLeast = 16
+	// batchMost is the server's limit for the messages of one atomic batch.
+	batchMost = 1000
+)
+
+// PublishBatch is PublishAll for many messages of one stream: in atomic batches, in order, with one disk
+// sync each. A batch that the server rejects, because it knows one of the IDs or for another reason, is
+// published message by message.
+func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
+	for part := range slices.Chunk(ms, batchMost) {
+		if _, err := b.publishBatch(ctx, part); err == nil {
+			continue
+		}
+		if err := b.publishWindows(ctx, part); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// batchMost is the server's limit for the messages of one atomic batch.
-const batchMost = 1000
+// putsAtOnce is how many messages PublishSequences stores concurrently: a cluster takes milliseconds for each.
+const putsAtOnce = 16
 
-// PublishBatch is PublishAll for many messages: in atomic batches, in order, with one disk
-// sync each. All subjects must belong to one stream. A batch that the server rejects,
-// because it knows one of the IDs or for another reason, is published message by message.
-func (b *Bus) PublishBatch(ctx context.Context, ms []Message) error {
-	for part := range slices.Chunk(ms, batchMost) {
-		wire := make([]*nats.Msg, len(part))
-		for i, m := range part {
-			wire[i] = b.wire(ctx, m)
+// PublishSequences is PublishAll for messages of one stream. It returns the sequence of each; that of a repeat is the
+// sequence at which it was stored first.
+func (b *Bus) PublishSequences(ctx context.Context, ms []Message) ([]uint64, error) {
+	out := make([]uint64, len(ms))
+	if len(ms) >= BatchLeast && len(ms) <= batchMost {
+		if last, err := b.publishBatch(ctx, ms); err == nil {
+			for i := range out {
+				out[i] = last - uint64(len(ms)-1-i) //nolint:gosec // not negative
+			}
+			return out, nil
 		}
-		bounded, cancel := context.WithTimeout(ctx, 4*b.answerWithin())
-		_, err := jetstreamext.PublishMsgBatch(bounded, b.JS, wire)
-		cancel()
-		if err == nil {
-			continue
-		}
-		// It may have been stored all the same; then every message is a duplicate.
-		b.Log.Debug("publish one by one", "messages", len(part), "err", err)
-		if err := b.PublishAll(ctx, part); err != nil {
+	}
+	var puts errgroup.Group
+	puts.SetLimit(putsAtOnce)
+	for i, m := range ms {
+		puts.Go(func() error {
+			ack, err := b.Publish(ctx, m)
+			if err == nil {
+				out[i] = ack.Sequence
+			}
+			return err
+		})
+	}
+	return out, puts.Wait()
+}
+
+// publishBatch publishes an atomic batch and returns the sequence of its last message. After an
+// error it may have been stored all the same; then every message is a duplicate.
+func (b *Bus) publishBatch(ctx context.Context, ms []Message) (last uint64, err error) {
+	wire := make([]*nats.Msg, len(ms))
+	for i, m := range ms {
+		wire[i] = b.wire(ctx, m)
+	}
+	if last, err = b.batch(ctx, wire); err != nil {
+		b.Log.Debug("publish one by one", "messages", len(ms), "err", err)
+	}
+	return last, err
+}
+
+// sendBatch is jetstreamext.PublishMsgBatch.
+type sendBatch func(context.Context, jetstream.JetStream, []*nats.Msg, ...jetstreamext.PublishMsgBatchOpt) (*jetstreamext.BatchAck, error)
+
+// batch stores all messages, which follow each other in their stream, or none, and returns the sequence of the last
+// one. An error may mean either.
+func (b *Bus) batch(ctx context.Context, ms []*nats.Msg) (last uint64, err error) {
+	within := b.answerWithin()
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(1+len(ms)/256)*within)
+	defer cancel()
+	ack, err := b.atomic(ctx, b.JS, ms, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: within})
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
+// Update is a value of a key that replaces revision Rev; 0 creates the key.
+type Update struct {
+	Key   string
+	Rev   uint64
+	Value []byte
+}
+
+// UpdateAll stores all values of a bucket in one atomic batch if every key has its revision, or else none. Its stream
+// must allow batches. An error may mean either.
+func (b *Bus) UpdateAll(ctx context.Context, bucket string, all []Update) error {
+	ms := make([]*nats.Msg, len(all))
+	for i, u := range all {
+		ms[i] = &nats.Msg{Subject: pipeline.KeySubject(bucket, u.Key), Data: u.Value, Header: nats.Header{}}
+		ms[i].Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(u.Rev, 10))
+	}
+	_, err := b.batch(ctx, ms)
+	return err
+}
+
+const window = 64
+
+func (b *Bus) publishWindows(ctx context.Context, ms []Message) error {
+	for part := range slices.Chunk(ms, window) {
+		if err := b.publishWindow(ctx, part); err != nil {
 			return err
 		}
 	}

@@ -133,6 +133,7 @@ func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
 		MaxMsgsPerSubject: int64(k.History), MaxAge: k.TTL, Storage: k.Storage, Replicas: k.Replicas, Duplicates: dedup,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, Discard: jetstream.DiscardNew,
 		AllowMsgTTL: k.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: k.LimitMarkerTTL,
+		AllowAtomicPublish: k.Bucket == pipeline.BucketSeen, // a step decides about many ASINs
 	}
 }
 

@@ -8,12 +8,12 @@ package responses
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/sync/errgroup"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/decide"
@@ -76,40 +76,30 @@ var (
 	})
 )
 
-// putsAtOnce is how many answers of a call are stored concurrently: a cluster takes milliseconds for each, and
-// the claim waits.
-const putsAtOnce = 16
-
 // Put stores the answers of a call and returns them with their IDs. It retries until all are stored or ctx
 // ends, because they cost tokens. The claim is part of the message's ID, so a repeat is dropped.
 func Put(ctx context.Context, b *bus.Bus, all []Answer) ([]Answer, error) {
-	out := make([]Answer, len(all))
-	var puts errgroup.Group
-	puts.SetLimit(putsAtOnce)
-	for i, a := range all {
-		puts.Go(func() (err error) {
-			out[i], err = put(ctx, b, a)
-			return err
-		})
+	out, ms := slices.Clone(all), make([]bus.Message, len(all))
+	for i := range out {
+		out[i].Body, _ = Fit(out[i].Body)
+		ms[i] = out[i].message()
 	}
-	if err := puts.Wait(); err != nil {
-		return nil, err
+	sequences, err := b.PublishSequences(ctx, ms)
+	if err != nil {
+		return nil, fmt.Errorf("store %d answers: %w", len(all), err)
+	}
+	for i, sequence := range sequences {
+		out[i].ID = strconv.FormatUint(sequence, 10)
 	}
 	return out, nil
 }
 
-func put(ctx context.Context, b *bus.Bus, a Answer) (Answer, error) {
-	a.Body, _ = Fit(a.Body)
-	ack, err := b.Publish(ctx, bus.Message{
+func (a Answer) message() bus.Message {
+	return bus.Message{
 		Subject: pipeline.SubjectResponse(a.Domain, a.Kind, a.Key), Schema: pipeline.SchemaResponse,
 		ID: a.RequestID + ":" + a.Key, WorkID: a.WorkID, Body: Pack(a.Body),
 		Header: a.header(),
-	})
-	if err != nil {
-		return a, fmt.Errorf("store answer %s: %w", a.Key, err)
 	}
-	a.ID = strconv.FormatUint(ack.Sequence, 10)
-	return a, nil
 }
 
 // Pack compresses an answer's body for RESPONSES.

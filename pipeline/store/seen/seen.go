@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -81,9 +82,9 @@ func newest(ctx context.Context, b *bus.Bus, stream string, of map[string][]pipe
 }
 
 func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bus.Read, wanted func(pipeline.Identity, pipeline.Seen) bool) {
-	var v pipeline.Seen
-	if len(m.Body) == 0 || json.Unmarshal(m.Body, &v) != nil {
-		return // deleted or unreadable: not remembered, so it is decided again
+	v := decode(m.Body)
+	if v == (pipeline.Seen{}) {
+		return
 	}
 	for _, id := range ids {
 		if wanted(id, v) {
@@ -92,22 +93,97 @@ func keep(out map[pipeline.Identity]pipeline.Seen, ids []pipeline.Identity, m bu
 	}
 }
 
-// Store stores a decision, after its verdict was stored: a crash in between decides again from stored answers,
+// Decided is a decision about an identity.
+type Decided struct {
+	ID pipeline.Identity
+	pipeline.Seen
+}
+
+// StoreAll stores decisions, after their verdicts were stored: a crash in between decides again from stored answers,
 // and the repeat is dropped. A decision about a later price is never replaced by one about an earlier price.
+func StoreAll(ctx context.Context, b *bus.Bus, all []Decided) error {
+	if len(all) >= bus.BatchLeast && storeBatch(ctx, b, all) == nil {
+		return nil
+	}
+	for _, d := range all {
+		if err := Store(ctx, b, d.ID, d.Seen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// storeBatch stores all decisions at once; an error if a key is changed meanwhile.
+func storeBatch(ctx context.Context, b *bus.Bus, all []Decided) error {
+	last, err := lastOf(ctx, b, all)
+	if err != nil {
+		return err
+	}
+	next := map[string]pipeline.Seen{}
+	for _, d := range all {
+		key := pipeline.KeySeen(d.ID)
+		old, changed := next[key]
+		if !changed {
+			old = decode(last[key].Body)
+		}
+		if replaces(old, d.Seen) {
+			next[key] = d.Seen
+		}
+	}
+	updates := make([]bus.Update, 0, len(next))
+	for key, m := range next {
+		body, err := json.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("encode a decision: %w", err)
+		}
+		updates = append(updates, bus.Update{Key: key, Rev: last[key].Sequence, Value: body})
+	}
+	if len(updates) == 0 {
+		return nil
+	}
+	return b.UpdateAll(ctx, pipeline.BucketSeen, updates)
+}
+
+// lastOf returns what is stored of each decision's key.
+func lastOf(ctx context.Context, b *bus.Bus, all []Decided) (map[string]bus.Read, error) {
+	var subjects []string
+	for _, d := range all {
+		subjects = append(subjects, pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(d.ID)))
+	}
+	slices.Sort(subjects)
+	stored, err := b.Newest(ctx, stream, slices.Compact(subjects), bus.Until{})
+	out := map[string]bus.Read{}
+	for _, m := range stored {
+		out[strings.TrimPrefix(m.Subject, pipeline.KeySubject(pipeline.BucketSeen, ""))] = m
+	}
+	return out, err
+}
+
+// decode returns the stored value; the zero value, which is decided again, if it is deleted or unreadable.
+func decode(body []byte) (v pipeline.Seen) {
+	if json.Unmarshal(body, &v) != nil {
+		return pipeline.Seen{}
+	}
+	return v
+}
+
+// Store is StoreAll of one decision.
 func Store(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Seen) error {
 	kv, err := b.Store(ctx, pipeline.BucketSeen)
 	if err != nil {
 		return err
 	}
-	// An unreadable value, or one about a price that begins days after its decision, is replaced by the new decision.
 	_, err = bus.ChangeOwn(ctx, bus.NewCell(kv, pipeline.KeySeen(id)), func(old pipeline.Seen) (pipeline.Seen, bool, error) {
-		if keepa.Minute(old.CreationDate).Follows(keepa.Minute(m.CreationDate), old.DecidedAt) || old == m {
-			return old, false, nil
-		}
-		return m, true, nil
+		return m, replaces(old, m), nil
 	})
 	if err != nil {
 		return fmt.Errorf("remember %s: %w", id.ASIN, err)
 	}
 	return nil
+}
+
+// replaces reports whether a decision replaces the stored one: it is another, and about the same or a later price.
+// A price that begins days after its decision is wrong, and is replaced.
+func replaces(old, next pipeline.Seen) bool {
+	return old != next && !keepa.Minute(old.CreationDate).Follows(keepa.Minute(next.CreationDate), old.DecidedAt)
 }

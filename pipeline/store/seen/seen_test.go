@@ -1,13 +1,17 @@
 package seen_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
+	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/seen"
 	"ratchet/test/streams"
@@ -24,8 +28,38 @@ func memory(id pipeline.Identity, reason string) pipeline.Seen {
 	}
 }
 
+// ways are how decisions are stored: one alone, or in a batch among many.
+func ways(t *testing.T, test func(*testing.T, func(context.Context, *bus.Bus, pipeline.Identity, pipeline.Seen) error)) {
+	t.Helper()
+	t.Run("alone", func(t *testing.T) {
+		t.Parallel()
+		test(t, seen.Store)
+	})
+	t.Run("in a batch", func(t *testing.T) {
+		t.Parallel()
+		test(t, func(ctx context.Context, b *bus.Bus, id pipeline.Identity, m pipeline.Seen) error {
+			return seen.StoreAll(ctx, b, append(others(bus.BatchLeast), seen.Decided{ID: id, Seen: m}))
+		})
+	})
+}
+
+// others are decisions about other ASINs.
+func others(n int) []seen.Decided {
+	out := make([]seen.Decided, n)
+	for i := range out {
+		id := price(fmt.Sprintf("C%09d", i), 7_000_000)
+		out[i] = seen.Decided{ID: id, Seen: memory(id, "other")}
+	}
+	return out
+}
+
 func TestADecisionIsRememberedForItsPriceAndNoOther(t *testing.T) {
 	t.Parallel()
+	ways(t, rememberedForItsPrice)
+}
+
+func rememberedForItsPrice(t *testing.T, store func(context.Context, *bus.Bus, pipeline.Identity, pipeline.Seen) error) {
+	t.Helper()
 	_, b := streams.Open(t)
 	old, later, other := price("B000000001", 7_000_000), price("B000000001", 7_000_100), price("B000000002", 7_000_000)
 	used := old
@@ -40,7 +74,7 @@ func TestADecisionIsRememberedForItsPriceAndNoOther(t *testing.T) {
 	}
 	remember := func(id pipeline.Identity, reason string) {
 		t.Helper()
-		if err := seen.Store(t.Context(), b, id, memory(id, reason)); err != nil {
+		if err := store(t.Context(), b, id, memory(id, reason)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -61,6 +95,11 @@ func TestADecisionIsRememberedForItsPriceAndNoOther(t *testing.T) {
 
 func TestWhatIsRememberedOfAPriceThatCannotHaveBegunIsReplaced(t *testing.T) {
 	t.Parallel()
+	ways(t, damagedIsReplaced)
+}
+
+func damagedIsReplaced(t *testing.T, store func(context.Context, *bus.Bus, pipeline.Identity, pipeline.Seen) error) {
+	t.Helper()
 	_, b := streams.Open(t)
 	id := price("B000000001", 7_000_000)
 	kv, err := b.Store(t.Context(), pipeline.BucketSeen)
@@ -75,7 +114,7 @@ func TestWhatIsRememberedOfAPriceThatCannotHaveBegunIsReplaced(t *testing.T) {
 		if err != nil || len(m) != 0 {
 			t.Errorf("%s is remembered as %v, %v", damaged, m, err)
 		}
-		if err := seen.Store(t.Context(), b, id, memory(id, damaged)); err != nil {
+		if err := store(t.Context(), b, id, memory(id, damaged)); err != nil {
 			t.Fatal(err)
 		}
 		if m, err = seen.Read(t.Context(), b, []pipeline.Identity{id}); err != nil || m[id].Reason != damaged {
@@ -92,6 +131,11 @@ func TestWhatIsRememberedOfAPriceThatCannotHaveBegunIsReplaced(t *testing.T) {
 
 func TestAPriceFromTheFutureGivesWayToAnEarlierOne(t *testing.T) {
 	t.Parallel()
+	ways(t, futureGivesWay)
+}
+
+func futureGivesWay(t *testing.T, store func(context.Context, *bus.Bus, pipeline.Identity, pipeline.Seen) error) {
+	t.Helper()
 	_, b := streams.Open(t)
 	decided := memory(pipeline.Identity{}, "").DecidedAt
 	now := int64(keepa.FromTime(decided))
@@ -102,7 +146,7 @@ func TestAPriceFromTheFutureGivesWayToAnEarlierOne(t *testing.T) {
 		asin := fmt.Sprintf("B%09d", i)
 		future, today := price(asin, now+c.ahead), price(asin, now-60)
 		for _, id := range []pipeline.Identity{future, today} {
-			if err := seen.Store(t.Context(), b, id, memory(id, "decided")); err != nil {
+			if err := store(t.Context(), b, id, memory(id, "decided")); err != nil {
 				t.Fatal(err)
 			}
 			if err := seen.Want(t.Context(), b, id, "books@1", decided); err != nil {
@@ -116,6 +160,40 @@ func TestAPriceFromTheFutureGivesWayToAnEarlierOne(t *testing.T) {
 		w, err := seen.Wanted(t.Context(), b, []pipeline.Identity{today})
 		if wanted := len(w[today]) > 0; err != nil || wanted != c.gives {
 			t.Errorf("%d minutes ahead: the price of today is wanted %t, want %t; %v", c.ahead, wanted, c.gives, err)
+		}
+	}
+}
+
+func TestManyDecisionsAreAllRemembered(t *testing.T) {
+	t.Parallel()
+	for _, refuses := range []bool{false, true} {
+		_, b := streams.Open(t)
+		streams.Change(t, b, pipeline.BucketStream(pipeline.BucketSeen), func(s *jetstream.StreamConfig) {
+			s.AllowAtomicPublish = !refuses // as an earlier build left it
+		})
+		all := others(3 * bus.BatchLeast)
+		old, later := price("B000000001", 7_000_000), price("B000000001", 7_000_100)
+		all = append(all, seen.Decided{ID: later, Seen: memory(later, "later")}, seen.Decided{ID: old, Seen: memory(old, "old")})
+		for range 2 { // the second time it is a repeat
+			if err := seen.StoreAll(t.Context(), b, all); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ids := make([]pipeline.Identity, len(all))
+		for i, d := range all {
+			ids[i] = d.ID
+		}
+		m, err := seen.Read(t.Context(), b, ids)
+		if err != nil || len(m) != len(all)-1 || m[later].Reason != "later" {
+			t.Errorf("refused %t: %d of %d are remembered, the later price as %q; %v", refuses, len(m), len(all)-1, m[later].Reason, err)
+		}
+		held, err := b.Held(t.Context(), pipeline.BucketStream(pipeline.BucketSeen))
+		if err != nil || held != uint64(len(all)-1) {
+			t.Errorf("refused %t: %d values are stored, want %d; %v", refuses, held, len(all)-1, err)
+		}
+		last, err := b.Newest(t.Context(), pipeline.BucketStream(pipeline.BucketSeen), []string{pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(later))}, bus.Until{})
+		if err != nil || len(last) != 1 || last[0].Sequence > uint64(len(all)-1) {
+			t.Errorf("refused %t: a repeat was written: %v, %v", refuses, last, err)
 		}
 	}
 }
