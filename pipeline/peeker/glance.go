@@ -11,6 +11,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/loop"
 	"ratchet/pipeline/platform/process"
+	"ratchet/pipeline/store/messages"
 	"ratchet/pipeline/store/seen"
 	"ratchet/pipeline/worker"
 )
@@ -92,12 +93,29 @@ func (g glancer) decide(u worker.Unit, r recalled, now time.Time) loop.Decision[
 		return loop.Decision[worker.Effect]{After: g.clock.Machine(wait)}
 	}
 	if r.Known && r.Seen.Outcome.Final() && once(u.Survivor.Source) {
-		return loop.Decision[worker.Effect]{Out: []worker.Effect{{}}}
+		return loop.Decision[worker.Effect]{Out: []worker.Effect{g.known(u, r, now)}}
 	}
+	return conclude(u, g.look(u, r, now))
+}
+
+func (g glancer) look(u worker.Unit, r recalled, now time.Time) decide.Decision {
 	if g.skip {
-		return conclude(u, decide.Skip(r.Judge, u.Work, now))
+		return decide.Skip(r.Judge, u.Work, now)
 	}
-	return conclude(u, decide.Glance(r.Judge, u.Work, now))
+	return decide.Glance(r.Judge, u.Work, now)
+}
+
+// known returns the effect of work that was decided before. A survivor is stored before its verdict: if the process
+// died in between, a later look may have decided meanwhile. So the verdict of a redelivery is stored alone, and
+// dropped if it is a repeat.
+func (g glancer) known(u worker.Unit, r recalled, now time.Time) (e worker.Effect) {
+	if u.Deliveries == 1 || r.Seen.Look == pipeline.LookGlance {
+		return e
+	}
+	if v := g.look(u, r, now).Verdict; v.Outcome == pipeline.Survive {
+		e.Messages = append(e.Messages, messages.Verdict(pipeline.RunLive, u.ID, u.Origin, v))
+	}
+	return e
 }
 
 // conclude returns the effects of a decision; a survivor of the

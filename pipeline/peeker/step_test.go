@@ -3,6 +3,7 @@ package peeker
 import (
 	"errors"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -533,5 +534,37 @@ func TestALineHoldsWhileWorkThatItCoversIsUnsettledInAnyLane(t *testing.T) {
 			t.Errorf("settled up to %d: the lines are %+v, want %d: %v", c.settled, s.shedder.lines.Lines, c.lines, err)
 		}
 		put(t, d, pipeline.KeyShed, `{"lines":[{"up_to":10,"below_cents":500}]}`)
+	}
+}
+
+// A survivor is stored before its verdict. The process may die in between.
+func TestAVerdictThatIsMissingIsStoredAlthoughALaterLookHasDecided(t *testing.T) {
+	t.Parallel()
+	s := openStepper(t)
+	u := worker.Unit{Work: s.d.Work(t, s.d.ASINs(keepasim.Good)[0], pipeline.SourceLive, pipeline.FirstGeneration), Origin: "CANDIDATES/1"}
+	bad := worker.Unit{Work: s.d.Work(t, s.d.ASINs(keepasim.AmazonCaps)[0], pipeline.SourceLive, pipeline.FirstGeneration), Origin: "CANDIDATES/2"}
+	by := func(l pipeline.Look) recalled {
+		return recalled{Judge: s.Judge, Known: true, Seen: pipeline.Seen{CreationDate: u.Survivor.CreationDate, Look: l, Outcome: pipeline.Reject}}
+	}
+	for _, c := range []struct {
+		name string
+		u    worker.Unit
+		n    uint64
+		r    recalled
+		want int
+	}{
+		{"redelivered, decided by a peek", u, 2, by(pipeline.LookPeek), 1},
+		{"delivered once, decided by a peek", u, 1, by(pipeline.LookPeek), 0},
+		{"redelivered, decided by the glance itself", u, 2, by(pipeline.LookGlance), 0},
+		{"redelivered, rejected by today's glance", bad, 2, by(pipeline.LookPeek), 0},
+	} {
+		c.u.Deliveries = c.n
+		d := glancer{clock: s.env.Clock}.decide(c.u, c.r, s.env.Now())
+		if len(d.Out) != 1 || len(d.Out[0].Messages) != c.want || d.Out[0].Seen != nil {
+			t.Errorf("%s: %+v, want %d messages", c.name, d.Out, c.want)
+		}
+		if c.want == 1 && !strings.HasPrefix(d.Out[0].Messages[0].Subject, "verdict.1.glance.survive.") {
+			t.Errorf("%s: %s", c.name, d.Out[0].Messages[0].Subject)
+		}
 	}
 }

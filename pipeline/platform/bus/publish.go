@@ -172,10 +172,13 @@ type sendBatch func(context.Context, jetstream.JetStream, []*nats.Msg, ...jetstr
 // one. An error may mean either.
 func (b *Bus) batch(ctx context.Context, ms []*nats.Msg) (last uint64, err error) {
 	within := b.answerWithin()
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(1+len(ms)/256)*within)
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(1+len(ms)/256)*within)
 	defer cancel()
-	ack, err := b.atomic(ctx, b.JS, ms, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: within})
+	ack, err := b.atomic(bounded, b.JS, ms, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: within})
 	if err != nil {
+		if ctx.Err() == nil {
+			b.unanswered(err)
+		}
 		return 0, err
 	}
 	return ack.Sequence, nil
@@ -283,10 +286,14 @@ func (b *Bus) wire(ctx context.Context, m Message) *nats.Msg {
 	return msg
 }
 
+// idInProcess is the server's error code for a message whose first copy, perhaps in a batch that was
+// not acknowledged, is not replicated yet.
+const idInProcess = 10158
+
 // transient reports whether the write may be repeated: there was no response, or the server is recovering.
 func transient(err error) bool {
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
-		return api.Code >= 500
+		return api.Code >= 500 || api.ErrorCode == idInProcess
 	}
 	for _, never := range []error{nats.ErrMaxPayload, nats.ErrConnectionClosed, nats.ErrBadSubject, jetstream.ErrInvalidKey} {
 		if errors.Is(err, never) {

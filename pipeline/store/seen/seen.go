@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/domain/keepa"
@@ -144,6 +145,9 @@ func storeBatch(ctx context.Context, b *bus.Bus, all []Decided) error {
 	return b.UpdateAll(ctx, pipeline.BucketSeen, updates)
 }
 
+// lastWithin bounds, in machine time, how long a batch is prepared before each decision is stored alone.
+const lastWithin = 2 * time.Second
+
 // lastOf returns what is stored of each decision's key.
 func lastOf(ctx context.Context, b *bus.Bus, all []Decided) (map[string]bus.Read, error) {
 	var subjects []string
@@ -151,6 +155,8 @@ func lastOf(ctx context.Context, b *bus.Bus, all []Decided) (map[string]bus.Read
 		subjects = append(subjects, pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(d.ID)))
 	}
 	slices.Sort(subjects)
+	ctx, cancel := context.WithTimeout(ctx, lastWithin)
+	defer cancel()
 	stored, err := b.Newest(ctx, stream, slices.Compact(subjects), bus.Until{})
 	out := map[string]bus.Read{}
 	for _, m := range stored {
