@@ -24,9 +24,10 @@ import (
 type streamRecorder[R warehouse.Row] struct {
 	r       *recorder
 	stream  string
-	most    int // the most rows of a batch
-	heavy   int // bytes at which a batch is full, whatever its number of rows
-	largest int // the most bytes of a message
+	most    int           // the most rows of a batch
+	flush   time.Duration // how long its first row waits for more, machine time
+	heavy   int           // bytes at which a batch is full, whatever its number of rows
+	largest int           // the most bytes of a message
 	read    func(warehouse.Origin, pipeline.Stored) (R, error)
 	insert  func(sink, context.Context, []R, string) error
 	durable jetstream.Consumer
@@ -39,6 +40,10 @@ type streamRecorder[R warehouse.Row] struct {
 // emptyFor is how long a stream counts as empty after the server has reported it, unless a message is delivered.
 // Each publish gives several hints, and each of them would ask the server again.
 const emptyFor = 10 * time.Second
+
+// ledgerFlush is how many times as long a line of the ledger waits: issue, claim and close become one insert, which
+// writes several parts, each with its syncs.
+const ledgerFlush = 5
 
 // heavyBatch is the size in bytes at which a batch is full; largestMessage
 // exceeds the limit of any NATS server for a message with subject and headers.
@@ -68,7 +73,11 @@ type rejected struct {
 func newStreamRecorder[R warehouse.Row](ctx context.Context, r *recorder, stream string, most int, read func(warehouse.Origin, pipeline.Stored) (R, error),
 	insert func(sink, context.Context, []R, string) error,
 ) (*streamRecorder[R], error) {
-	l := &streamRecorder[R]{r: r, stream: stream, most: most, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}
+	flush := r.cfg.Flush
+	if stream == pipeline.StreamLedger {
+		flush = min(time.Minute, ledgerFlush*flush)
+	}
+	l := &streamRecorder[R]{r: r, stream: stream, most: most, flush: flush, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}
 	return l, l.bind(ctx)
 }
 
@@ -173,14 +182,14 @@ func (l *streamRecorder[R]) await(ctx context.Context, published <-chan struct{}
 	}
 }
 
-// take fetches until the batch is full or its first message may be Flush old. A batch of large
+// take fetches until the batch is full or its first message may be flush old. A batch of large
 // messages is full early, because it would exceed the memory; each fetch leaves room for a
 // message of any size, so that it always makes progress. The fetch itself is never cancelled:
 // messages sent into a cancelled one would be redelivered only after the consumer's AckWait.
 func (l *streamRecorder[R]) take(ctx context.Context) ([]jetstream.Msg, error) {
 	var out []jetstream.Msg
 	size := 0
-	for end := time.Now().Add(l.r.cfg.Flush); len(out) < l.most && size < l.heavy && ctx.Err() == nil; {
+	for end := time.Now().Add(l.flush); len(out) < l.most && size < l.heavy && ctx.Err() == nil; {
 		left := time.Until(end)
 		if left <= 0 {
 			break

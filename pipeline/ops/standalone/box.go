@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/sethvargo/go-envconfig"
 
 	"ratchet/pipeline"
@@ -108,7 +109,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.openProbes(ctx); err != nil {
 		return nil, err
 	}
-	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess())
+	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess(), nats.PingInterval(time.Minute)) // nothing can hang between them
 	cfg, err := process.Load[bus.Configured](ctx, b.Env.Lookup)
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
+	"ratchet/pipeline/platform/process"
 )
 
 // A server that is cut off from its peers, or whose disk is full, answers pings
@@ -17,6 +18,8 @@ import (
 const (
 	// servedEvery is how often a daemon that knows several servers checks that JetStream answers.
 	servedEvery = time.Second
+	// aloneEvery is how often one that knows a single server checks whether it has learned of others.
+	aloneEvery = 10 * time.Second
 	// servedWithin bounds one such check: a server that is merely slow is not left.
 	servedWithin = 2 * time.Second
 	// unservedAtMost is how long JetStream may fail to answer before the client switches servers: slightly less than
@@ -37,14 +40,14 @@ const (
 // guard moves to a server that serves when this one does not, until ctx ends. While none
 // does, as in an election, it stays. With a single known server it does nothing.
 func (b *Bus) guard(ctx context.Context) {
-	tick := time.NewTicker(servedEvery)
-	defer tick.Stop()
 	served := time.Now()
 	for {
-		select {
-		case <-ctx.Done():
+		every := servedEvery
+		if !several(b.NC) {
+			every = aloneEvery
+		}
+		if process.Sleep(ctx, every) != nil {
 			return
-		case <-tick.C:
 		}
 		if !several(b.NC) || !b.NC.IsConnected() {
 			served = time.Now()

@@ -129,15 +129,12 @@ const putsAtOnce = 16
 // PublishSequences is PublishAll for messages of one stream. It returns the sequence of each; that of a repeat is the
 // sequence at which it was stored first.
 func (b *Bus) PublishSequences(ctx context.Context, ms []Message) ([]uint64, error) {
-	out := make([]uint64, len(ms))
 	if len(ms) >= BatchLeast && len(ms) <= batchMost {
 		if last, err := b.publishBatch(ctx, ms); err == nil {
-			for i := range out {
-				out[i] = last - uint64(len(ms)-1-i) //nolint:gosec // not negative
-			}
-			return out, nil
+			return sequences(last, len(ms)), nil
 		}
 	}
+	out := make([]uint64, len(ms))
 	var puts errgroup.Group
 	puts.SetLimit(putsAtOnce)
 	for i, m := range ms {
@@ -184,23 +181,43 @@ func (b *Bus) batch(ctx context.Context, ms []*nats.Msg) (last uint64, err error
 	return ack.Sequence, nil
 }
 
-// Update is a value of a key that replaces revision Rev; 0 creates the key.
+// Update is a change of a key that has revision Rev; 0 is one that does not exist.
 type Update struct {
-	Key   string
-	Rev   uint64
-	Value []byte
+	Key    string
+	Rev    uint64
+	Value  []byte
+	TTL    time.Duration // the life of the value; 0 is the bucket's
+	Delete bool          // the key, instead of the value
 }
 
-// UpdateAll stores all values of a bucket in one atomic batch if every key has its revision, or else none. Its stream
-// must allow batches. An error may mean either.
-func (b *Bus) UpdateAll(ctx context.Context, bucket string, all []Update) error {
+// UpdateAll makes all changes in one atomic batch if every key has its revision, or else none, and returns
+// the new revisions. The stream of the bucket must allow batches. An error may mean either.
+func (b *Bus) UpdateAll(ctx context.Context, bucket string, all []Update) ([]uint64, error) {
 	ms := make([]*nats.Msg, len(all))
 	for i, u := range all {
 		ms[i] = &nats.Msg{Subject: pipeline.KeySubject(bucket, u.Key), Data: u.Value, Header: nats.Header{}}
 		ms[i].Header.Set(jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(u.Rev, 10))
+		if u.TTL > 0 {
+			ms[i].Header.Set(jetstream.MsgTTLHeader, u.TTL.String())
+		}
+		if u.Delete {
+			ms[i].Header.Set("KV-Operation", "DEL")
+		}
 	}
-	_, err := b.batch(ctx, ms)
-	return err
+	last, err := b.batch(ctx, ms)
+	if err != nil {
+		return nil, err
+	}
+	return sequences(last, len(ms)), nil
+}
+
+// sequences returns those of n messages that follow each other.
+func sequences(last uint64, n int) []uint64 {
+	out := make([]uint64, n)
+	for i := range out {
+		out[i] = last - uint64(n-1-i) //nolint:gosec // not negative
+	}
+	return out
 }
 
 const window = 64

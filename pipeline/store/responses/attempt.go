@@ -12,7 +12,7 @@ import (
 )
 
 // RecordAttempts stores, before a call, that it is about to be made for these units of work under a claim: after a
-// crash on any later line the call still counts. It stores one message for each unit, in one batch.
+// crash on any later line the call still counts. It stores one message for each unit.
 func RecordAttempts(ctx context.Context, b *bus.Bus, domain int, kind pipeline.Kind, works []string, claim string) error {
 	ms := make([]bus.Message, len(works))
 	for i, w := range works {
@@ -22,10 +22,7 @@ func RecordAttempts(ctx context.Context, b *bus.Bus, domain int, kind pipeline.K
 			Header: map[string]string{pipeline.HeaderKind: string(kind), pipeline.HeaderRequestID: claim},
 		}
 	}
-	if len(ms) == 1 {
-		return b.PublishAll(ctx, ms)
-	}
-	return b.PublishBatch(ctx, ms)
+	return b.PublishAll(ctx, ms)
 }
 
 // Outcomes returns the outcomes of earlier calls for units of work, of those that had any. The calls are read

@@ -58,7 +58,20 @@ type orders struct {
 	revisions []uint64 // of our orders; 0 for those of other workers
 }
 
-func (o *orders) place(ctx context.Context) error {
+// place places many orders in one batch, and one by one where another worker has placed one of them or withdrew it a
+// moment ago.
+func (o *orders) place(ctx context.Context) (err error) {
+	if len(o.keys) >= bus.BatchLeast {
+		all := make([]bus.Update, len(o.keys))
+		for i, key := range o.keys {
+			all[i] = bus.Update{Key: key, TTL: o.life}
+		}
+		revisions, err := o.b.UpdateAll(ctx, o.kv.Bucket(), all)
+		if err == nil {
+			o.revisions = revisions
+			return nil
+		}
+	}
 	var all errgroup.Group
 	all.SetLimit(ordersAtOnce)
 	for i, key := range o.keys {
@@ -102,6 +115,17 @@ func (o *orders) renew(ctx context.Context, i int) {
 func (o *orders) withdraw(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
+	var all []bus.Update
+	for i, r := range o.revisions {
+		if r > 0 {
+			all = append(all, bus.Update{Key: o.keys[i], Rev: r, Delete: true})
+		}
+	}
+	if len(all) >= bus.BatchLeast {
+		if _, err := o.b.UpdateAll(ctx, o.kv.Bucket(), all); err == nil {
+			return
+		}
+	}
 	o.each(func(i int) { _ = o.kv.Delete(ctx, o.keys[i], jetstream.LastRevision(o.revisions[i])) }) // see above
 }
 

@@ -266,6 +266,51 @@ func TestOneWorkerOrdersAnAnswerUntilItIsWithdrawnOrItsLifeEnds(t *testing.T) {
 	}
 }
 
+func TestManyOrdersArePlacedAndWithdrawnLikeFew(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	living, die := context.WithCancel(t.Context())
+	order := func(ctx context.Context, from, to int, life time.Duration) (mine int, done func()) {
+		t.Helper()
+		var keys []string
+		for i := from; i < to; i++ {
+			keys = append(keys, fmt.Sprintf("B%09d", i))
+		}
+		all, done, err := responses.Order(ctx, b, 1, pipeline.KindPeek, keys, life)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range all {
+			if m {
+				mine++
+			}
+		}
+		return mine, done
+	}
+	const many = 3 * bus.BatchLeast
+	first, done := order(t.Context(), 0, many, time.Hour)
+	second, _ := order(living, many-4, 2*many, time.Second)
+	if first != many || second != many {
+		t.Errorf("the first gets %d of %d, the second, which wants four of these, %d of %d", first, many, second, many+4)
+	}
+	done()
+	if n, done := order(t.Context(), 0, many, time.Hour); n != many {
+		t.Errorf("after the first withdrew, another gets %d of %d", n, many)
+	} else {
+		done()
+	}
+	die()
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		n, done := order(t.Context(), many, 2*many, time.Second)
+		if done(); n == many {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("of a dead worker's %d orders %d have ended", many, n)
+		}
+	}
+}
+
 // TestAnOrderLivesAsLongAsItsWorkerWorks has one worker take one and a half lives of its order to store what it bought,
 // and then one that stops in the middle and resumes when another has ordered.
 func TestAnOrderLivesAsLongAsItsWorkerWorks(t *testing.T) {

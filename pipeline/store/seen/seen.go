@@ -142,7 +142,8 @@ func storeBatch(ctx context.Context, b *bus.Bus, all []Decided) error {
 	if len(updates) == 0 {
 		return nil
 	}
-	return b.UpdateAll(ctx, pipeline.BucketSeen, updates)
+	_, err = b.UpdateAll(ctx, pipeline.BucketSeen, updates)
+	return err
 }
 
 // lastWithin bounds, in machine time, how long a batch is prepared before each decision is stored alone.

@@ -20,7 +20,10 @@ var fixed = []string{
 // reaches out of it. The missing rights are SOURCES (file, url, s3, remote, mysql and the like, as functions and as
 // engines), SYSTEM, BACKUP, dictionaries, named collections, and users; some settings are fixed.
 var Users = `<clickhouse>
-    <profiles><default><constraints>
+    <profiles><default>
+        <use_statistics>0</use_statistics>
+        <use_statistics_for_part_pruning>0</use_statistics_for_part_pruning>
+        <constraints>
 ` + constraints() + `    </constraints></default></profiles>
     <quotas><default></default></quotas>
     <users><default>

@@ -14,7 +14,8 @@ import (
 // working directory. The caches have room for the marks and keys of some ten million verdicts; by default they
 // may grow to gigabytes over months. No remote host is allowed, which also covers functions that check no grant.
 // The scheduler has two threads here, and would log some ten times a minute that a kind of task takes them both.
-// Small parts go without the file by which a part of a column is read without the rest of it.
+// Small parts go without the file by which a part of a column is read without the rest of it, and all parts without
+// statistics of the columns: to read them for a plan takes longer than they save.
 const config = `<clickhouse>
     <mlock_executable>false</mlock_executable>
     <display_name>ratchet</display_name>
@@ -31,6 +32,7 @@ const config = `<clickhouse>
     </logger>
     <merge_tree>
         <write_marks_for_substreams_in_compact_parts>0</write_marks_for_substreams_in_compact_parts>
+        <auto_statistics_types></auto_statistics_types>
     </merge_tree>
 </clickhouse>
 `
