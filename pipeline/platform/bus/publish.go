@@ -187,7 +187,7 @@ type Update struct {
 	Rev    uint64
 	Value  []byte
 	TTL    time.Duration // the life of the value; 0 is the bucket's
-	Delete bool          // the key, instead of the value
+	Purge  bool          // the key, instead of the value
 }
 
 // UpdateAll makes all changes in one atomic batch if every key has its revision, or else none, and returns
@@ -200,8 +200,8 @@ func (b *Bus) UpdateAll(ctx context.Context, bucket string, all []Update) ([]uin
 		if u.TTL > 0 {
 			ms[i].Header.Set(jetstream.MsgTTLHeader, u.TTL.String())
 		}
-		if u.Delete {
-			ms[i].Header.Set("KV-Operation", "DEL")
+		if u.Purge {
+			ms[i].Header.Set("KV-Operation", "PURGE")
 		}
 	}
 	last, err := b.batch(ctx, ms)

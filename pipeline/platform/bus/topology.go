@@ -128,15 +128,11 @@ func bucketStream(k jetstream.KeyValueConfig) jetstream.StreamConfig {
 	if k.TTL > 0 {
 		dedup = min(dedup, k.TTL)
 	}
-	markers := k.LimitMarkerTTL
-	if k.Bucket == pipeline.BucketOrders {
-		markers = 0 // nothing watches them, and each marker of an order is stored
-	}
 	return jetstream.StreamConfig{
 		Name: pipeline.BucketStream(k.Bucket), Description: k.Description, Subjects: []string{pipeline.KeySubject(k.Bucket, ">")},
 		MaxMsgsPerSubject: int64(k.History), MaxAge: k.TTL, Storage: k.Storage, Replicas: k.Replicas, Duplicates: dedup,
 		AllowRollup: true, DenyDelete: true, AllowDirect: true, Discard: jetstream.DiscardNew,
-		AllowMsgTTL: k.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: markers,
+		AllowMsgTTL: k.LimitMarkerTTL > 0, SubjectDeleteMarkerTTL: k.LimitMarkerTTL,
 		// A step buys and decides about many ASINs.
 		AllowAtomicPublish: k.Bucket == pipeline.BucketSeen || k.Bucket == pipeline.BucketOrders,
 	}

@@ -111,14 +111,15 @@ func (o *orders) renew(ctx context.Context, i int) {
 	}
 }
 
-// withdraw deletes our orders. One that cannot be deleted expires; one that expired may be another worker's by now.
+// withdraw purges our orders: of one that is deleted the server stores another marker when its life ends. One that
+// cannot be purged expires; one that expired may be another worker's by now.
 func (o *orders) withdraw(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
 	var all []bus.Update
 	for i, r := range o.revisions {
 		if r > 0 {
-			all = append(all, bus.Update{Key: o.keys[i], Rev: r, Delete: true})
+			all = append(all, bus.Update{Key: o.keys[i], Rev: r, Purge: true})
 		}
 	}
 	if len(all) >= bus.BatchLeast {
@@ -126,7 +127,7 @@ func (o *orders) withdraw(ctx context.Context) {
 			return
 		}
 	}
-	o.each(func(i int) { _ = o.kv.Delete(ctx, o.keys[i], jetstream.LastRevision(o.revisions[i])) }) // see above
+	o.each(func(i int) { _ = o.kv.Purge(ctx, o.keys[i], jetstream.LastRevision(o.revisions[i])) }) // see above
 }
 
 // each calls f for all of our orders, some at once.
