@@ -33,8 +33,8 @@ race: ## the same under the race detector
 bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 ms (3 minutes)
 	go test -run '^$$' -bench BenchmarkAffordableToClaim -benchtime 100x ./pipeline/tokend
 
-bench-idle: ## what an idle `ratchet up` asks NATS, writes and computes, without ClickHouse and with it (8 minutes)
-	go test -run '^$$' -bench BenchmarkIdle -benchtime 1x -timeout 30m ./test/processes
+bench-idle: ## what an idle `ratchet up` asks NATS, writes and computes, without ClickHouse and with it (half an hour)
+	go test -run '^$$' -bench BenchmarkIdle -benchtime 1x -timeout 60m ./test/processes
 
 bench-cpu: ## what a decision costs in CPU time, in all processes and NATS together, against the bar of 5 ms (2 minutes)
 	go test -run '^$$' -bench BenchmarkCPUPerDecision -benchtime 1x -timeout 10m ./test/processes

@@ -27,8 +27,8 @@ const (
 
 // The box rests for settle before it is measured, and is measured for RATCHET_IDLE_FOR, by default span.
 const (
-	settle = 45 * time.Second
-	span   = 2 * time.Minute
+	settle = 5 * time.Minute // the first rows are decided, and what they dirtied is written
+	span   = 10 * time.Minute
 )
 
 // upWithin bounds a start.
