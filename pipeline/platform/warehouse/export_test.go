@@ -31,6 +31,20 @@ func (w *Warehouse) ApplyFrom(ctx context.Context, name string) error {
 	return nil
 }
 
+// MigrateButLast leaves the database as a build before the last migration does.
+func (w *Warehouse) MigrateButLast(ctx context.Context) error {
+	all := must(migrations(schemas.ClickHouse))
+	if err := w.exec(ctx, migrationsTable); err != nil {
+		return err
+	}
+	for _, m := range all[:len(all)-1] {
+		if err := w.apply(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Cut splits a file into its statements.
 func Cut(sql string) []string { return statements(sql) }
 

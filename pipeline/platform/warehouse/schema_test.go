@@ -153,13 +153,24 @@ func bare(t *testing.T) (w *warehouse.Warehouse, dsn string) {
 
 func TestADatabaseOfTheMigrationsBeforeTheBaselineBecomesTheSameAsANewOneAndKeepsItsRows(t *testing.T) {
 	t.Parallel()
+	upgraded(t, func(w *warehouse.Warehouse) { before(t, w, 15) })
+}
+
+func TestADatabaseOfTheLastBuildBecomesTheSameAsANewOneAndKeepsItsRows(t *testing.T) {
+	t.Parallel()
+	upgraded(t, func(w *warehouse.Warehouse) { must(t, w.MigrateButLast(t.Context())) })
+}
+
+// upgraded fills a database of an earlier build and compares it, after its migration, with one of this build.
+func upgraded(t *testing.T, earlier func(*warehouse.Warehouse)) {
+	t.Helper()
 	fresh := open(t)
 	seedVerdicts(t, fresh)
 	seedDeals(t, fresh)
 	seedLedger(t, fresh)
 	seedDead(t, fresh)
 	w, dsn := bare(t)
-	before(t, w, 15)
+	earlier(w)
 	for _, table := range []string{"verdicts", "deal_versions", "ledger", "dead"} {
 		recordedBy(t, w, fresh, table)
 	}
