@@ -289,7 +289,7 @@ func TestManyOrdersArePlacedAndWithdrawnLikeFew(t *testing.T) {
 	}
 	const many = 3 * bus.BatchLeast
 	first, done := order(t.Context(), 0, many, time.Hour)
-	second, _ := order(living, many-4, 2*many, time.Second)
+	second, _ := order(t.Context(), many-4, 2*many, time.Hour)
 	if first != many || second != many {
 		t.Errorf("the first gets %d of %d, the second, which wants four of these, %d of %d", first, many, second, many+4)
 	}
@@ -299,9 +299,10 @@ func TestManyOrdersArePlacedAndWithdrawnLikeFew(t *testing.T) {
 	} else {
 		done()
 	}
+	order(living, 2*many, 3*many, time.Second)
 	die()
 	for end := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		n, done := order(t.Context(), many, 2*many, time.Second)
+		n, done := order(t.Context(), 2*many, 3*many, time.Second)
 		if done(); n == many {
 			break
 		}
