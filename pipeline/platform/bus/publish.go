@@ -183,11 +183,11 @@ func (b *Bus) batch(ctx context.Context, ms []*nats.Msg) (last uint64, err error
 
 // Update is a change of a key that has revision Rev; 0 is one that does not exist.
 type Update struct {
-	Key    string
-	Rev    uint64
-	Value  []byte
-	TTL    time.Duration // the life of the value; 0 is the bucket's
-	Purge  bool          // the key, instead of the value
+	Key   string
+	Rev   uint64
+	Value []byte
+	TTL   time.Duration // the life of the value; 0 is the bucket's
+	Purge bool          // the key, instead of the value
 }
 
 // UpdateAll makes all changes in one atomic batch if every key has its revision, or else none, and returns
