@@ -182,9 +182,9 @@ func TestMessagesAreStoredOnceAtTheirSequencesHoweverTheyAreSent(t *testing.T) {
 		{"few", 0, 3, false, false},
 		{"many", 3, 43, false, false},
 		{"many, all of them again", 3, 43, false, false},
-		{"many, one of them again", 42, 72, false, false},
-		{"a batch that is lost", 72, 102, true, false},
-		{"a batch that lands and is reported lost", 102, 132, true, true},
+		{"many, one of them again", 42, 82, false, false},
+		{"a batch that is lost", 82, 122, true, false},
+		{"a batch that lands and is reported lost", 122, 162, true, true},
 	} {
 		f.landed, f.next = c.landed, 0
 		if c.lost {
@@ -202,13 +202,13 @@ func TestMessagesAreStoredOnceAtTheirSequencesHoweverTheyAreSent(t *testing.T) {
 			}
 		}
 	}
-	if n, err := b.Held(t.Context(), pipeline.StreamCandidates); n != 132 || err != nil {
-		t.Errorf("%d messages are stored, want 132: %v", n, err)
+	if n, err := b.Held(t.Context(), pipeline.StreamCandidates); n != 162 || err != nil {
+		t.Errorf("%d messages are stored, want 162: %v", n, err)
 	}
 	var mixed []bus.Message
-	for i := range 40 {
+	for i := range 60 {
 		mixed = append(mixed, message("verdict", i))
-		if i < 20 {
+		if i < 40 {
 			mixed = append(mixed, message("survivor", i))
 		}
 		if i < 2 {
@@ -218,7 +218,7 @@ func TestMessagesAreStoredOnceAtTheirSequencesHoweverTheyAreSent(t *testing.T) {
 	if err := b.PublishAll(t.Context(), mixed); err != nil {
 		t.Fatal(err)
 	}
-	for stream, want := range map[string]int{pipeline.StreamVerdicts: 40, pipeline.StreamSurvivors: 20, pipeline.StreamDead: 2} {
+	for stream, want := range map[string]int{pipeline.StreamVerdicts: 60, pipeline.StreamSurvivors: 40, pipeline.StreamDead: 2} {
 		n := 0
 		err := b.Scan(t.Context(), stream, bus.From{}, func(r bus.Read) error {
 			if !strings.HasSuffix(r.Subject, fmt.Sprintf("B%09d", n)) {
