@@ -59,7 +59,7 @@ func TestOfTheRowsOfOneEventOneIsStoredWhateverTheBatches(t *testing.T) {
 			}
 		}
 		for row, event := range of {
-			if event == 0 && table[row] != 0 {
+			if _, is := table[row]; event == 0 && !is {
 				r.Errorf("row %d has no event and is missing", row)
 			}
 		}
@@ -88,6 +88,32 @@ func TestARowIsFoundByTheIdOfItsMessage(t *testing.T) {
 	}
 	if warehouse.MessageID(1, "a") == warehouse.MessageID(2, "a") || warehouse.MessageID(1, "") != 0 {
 		t.Error("an id means something within its stream alone, and no id is 0")
+	}
+}
+
+func TestAVerdictOfAnotherRunWorkOrLookIsNoRepeatAndAnotherMessageOfItIs(t *testing.T) {
+	t.Parallel()
+	first := verdicts(1)[0]
+	for name, c := range map[string]struct {
+		change func(*warehouse.VerdictRow)
+		repeat bool
+	}{
+		"a replay":                {func(r *warehouse.VerdictRow) { r.Run = "lax" }, false},
+		"other work":              {func(r *warehouse.VerdictRow) { r.Origin.WorkID += "-2" }, false},
+		"the next look":           {func(r *warehouse.VerdictRow) { r.Look = pipeline.LookPeek }, false},
+		"a later message":         {func(r *warehouse.VerdictRow) { r.Sequence, r.MsgID = 9, "other" }, true},
+		"one of a stream anew":    {func(r *warehouse.VerdictRow) { r.Epoch++ }, true},
+		"one of an earlier build": {func(r *warehouse.VerdictRow) { r.Build = "v0.1.0" }, true},
+	} {
+		other := first
+		c.change(&other)
+		if same := other.EventID() == first.EventID(); same != c.repeat {
+			t.Errorf("%s: it counts as a repeat: %t, want %t", name, same, c.repeat)
+		}
+	}
+	byHand := first
+	if byHand.Origin.WorkID = ""; byHand.EventID() != 0 {
+		t.Error("a verdict without work counts as known")
 	}
 }
 

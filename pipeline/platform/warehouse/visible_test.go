@@ -97,6 +97,42 @@ func TestTheStreamsAndTheViewAgreeOnEveryDeal(t *testing.T) {
 	}
 }
 
+// TestTheNewestRowsAreThoseOfWhateverChangesADeal: an answer about deals counts only if none of these came meanwhile.
+func TestTheNewestRowsAreThoseOfWhateverChangesADeal(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	row := func(seq uint64) uint64 { return origin("", seq, noon).RowID() }
+	verdict := func(seq uint64, look pipeline.Look, o pipeline.Outcome) {
+		t.Helper()
+		v := warehouse.VerdictRow{Origin: origin(pipeline.StreamVerdicts, seq, noon), InputsJSON: `{}`}
+		v.Identity = pipeline.Identity{Domain: 1, ASIN: asinOf(1), PriceType: 2}
+		v.Look, v.Outcome, v.Reason, v.DecidedAt = look, o, "stale_waiting", noon
+		must(t, w.InsertVerdicts(t.Context(), []warehouse.VerdictRow{v}, fmt.Sprint("verdict ", seq)))
+	}
+	newest := func(after string, version, verdict, act uint64) {
+		t.Helper()
+		is := [3]uint64{}
+		var err error
+		is[0], is[1], is[2], err = w.Newest(t.Context())
+		if want := [3]uint64{version, verdict, act}; err != nil || is != want {
+			t.Errorf("after %s: %v (%v), want %v", after, is, err, want)
+		}
+	}
+	newest("nothing", 0, 0, 0)
+	must(t, w.InsertDeals(t.Context(), []warehouse.DealRow{dealRow(t, 1, noon, `{"domain":1,"asin":"B000000001","price_type":2,"profit_cents":5,"sale_price_cents":9}`)}, "d"))
+	newest("a deal", row(1), 0, 0)
+	must(t, w.InsertDeals(t.Context(), []warehouse.DealRow{dealRow(t, 7, noon, `{"domain":1,"asin":"B000000001","price_type":2,"title":"T"}`)}, "part"))
+	newest("a version without an amount", row(7), 0, 0)
+	verdict(2, pipeline.LookCommit, pipeline.Accept)
+	newest("an accept", row(7), row(2), 0)
+	verdict(3, pipeline.LookPeek, pipeline.Reject)
+	newest("a reject", row(7), row(3), 0)
+	verdict(4, pipeline.LookList, pipeline.Fail)
+	newest("a mark", row(7), row(4), 0)
+	must(t, w.InsertActions(t.Context(), []warehouse.ActionRow{traded(5, noon, action.Buy, "", asinOf(1), 999)}, "a"))
+	newest("a purchase", row(7), row(4), row(5))
+}
+
 // once returns the rows without repeats, as the recorder stores them.
 func once[R warehouse.Row](t *testing.T, w *warehouse.Warehouse, stream string, rows []R) []R {
 	t.Helper()
