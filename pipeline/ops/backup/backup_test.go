@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -314,6 +315,148 @@ func TestWhatIsWrittenWhileABackupIsMadeIsInTheSetWithWhatWasWrittenBeforeIt(t *
 		if before := written[i]; copied[later] == 0 || copied[later] > copied[before] {
 			t.Errorf("%d messages of %s and %d of %s are in the set; want each with what was written before it", copied[later], later, copied[before], before)
 		}
+	}
+}
+
+// TestWhatASetCountsAsListedOrDecidedIsInIt completes a candidate between any two streams of the copy. One whose
+// verdict or memory is in the set without its survivor is never looked at again.
+func TestWhatASetCountsAsListedOrDecidedIsInIt(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	steps := 0
+	step := func(string, ...any) {
+		steps++
+		id := fmt.Sprint(steps)
+		for _, m := range []bus.Message{
+			{Subject: pipeline.SubjectCandidate(1, pipeline.SourceLive, "B000000001"), ID: id, Schema: pipeline.SchemaCandidate, Body: []byte("{}")},
+			{Subject: pipeline.SubjectSurvivor(1, pipeline.LookGlance, "live", "B000000001"), ID: id, Schema: pipeline.SchemaSurvivor, Body: []byte("{}")},
+			{Subject: pipeline.SubjectVerdict(1, pipeline.LookGlance, pipeline.Survive, "B000000001"), ID: id, Schema: pipeline.SchemaVerdict, Body: []byte("{}")},
+		} {
+			if _, err := b.Publish(t.Context(), m); err != nil {
+				t.Error(err)
+			}
+		}
+		for _, bucket := range []string{pipeline.BucketSeen, pipeline.BucketWatermarks} {
+			kv, err := b.Store(t.Context(), bucket)
+			if err == nil {
+				_, err = kv.Put(t.Context(), "key"+id, []byte("{}"))
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	step("")
+	set, err := backup.Save(t.Context(), filepath.Join(t.TempDir(), "set"), backup.Source{Bus: b, Say: step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := map[string]uint64{}
+	for _, s := range set.Streams {
+		copied[s.Name] = s.Messages
+	}
+	for later, before := range map[string]string{
+		pipeline.StreamSurvivors:                         pipeline.StreamCandidates,
+		pipeline.StreamVerdicts:                          pipeline.StreamSurvivors,
+		pipeline.BucketStream(pipeline.BucketSeen):       pipeline.StreamVerdicts,
+		pipeline.BucketStream(pipeline.BucketWatermarks): pipeline.StreamCandidates,
+	} {
+		if copied[later] == 0 || copied[later] > copied[before] {
+			t.Errorf("%d of %s and %d of %s are in the set; want each with what was written before it", copied[later], later, copied[before], before)
+		}
+	}
+}
+
+func TestASetHasThePositionOfEveryConsumer(t *testing.T) {
+	t.Parallel()
+	_, b := streams.Open(t)
+	for n := range 3 {
+		for stream, m := range map[string]bus.Message{
+			pipeline.StreamCandidates: {Subject: pipeline.SubjectCandidate(1, pipeline.SourceLive, "B000000001"), Schema: pipeline.SchemaCandidate},
+			pipeline.StreamVerdicts:   {Subject: pipeline.SubjectVerdict(1, pipeline.LookGlance, pipeline.Reject, "B000000001"), Schema: pipeline.SchemaVerdict},
+		} {
+			m.ID, m.Body = fmt.Sprint(stream, n), []byte("{}")
+			if _, err := b.Publish(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	want := map[string]map[string]uint64{}
+	for _, stream := range pipeline.Streams() {
+		all, err := b.Positions(t.Context(), stream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want[stream] = all
+	}
+	for stream, durable := range map[string]string{
+		pipeline.StreamCandidates: pipeline.DurableGlance, pipeline.StreamVerdicts: pipeline.DurableRecorder(pipeline.StreamVerdicts),
+	} {
+		in, err := b.Inlet(t.Context(), stream, durable)
+		if err != nil {
+			t.Fatal(err)
+		}
+		items, err := in.Take(t.Context(), 2, 10*time.Second)
+		if err != nil || len(items) != 2 {
+			t.Fatalf("%d messages of %s, %v", len(items), stream, err)
+		}
+		for _, it := range items {
+			if err := it.Settle.Done(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want[stream][durable] = 2
+	}
+	set, err := backup.Save(t.Context(), filepath.Join(t.TempDir(), "set"), backup.Source{Bus: b, Say: t.Logf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range set.Streams {
+		if !maps.Equal(one.Positions, want[one.Name]) {
+			t.Errorf("%s: the set has the positions %v, want %v", one.Name, one.Positions, want[one.Name])
+		}
+	}
+}
+
+func TestASetIsRestoredIntoEmptyStoresOfItsSchemaOnly(t *testing.T) {
+	t.Parallel()
+	empty, held := chtest.Database(t), chtest.Database(t)
+	for _, dsn := range []string{empty, held} {
+		if err := warehouse.Provision(t.Context(), dsn, warehouse.KeepDays); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := warehouse.Reach(t.Context(), held)
+	if err == nil {
+		row := warehouse.DeadRow{Origin: warehouse.Origin{Stream: pipeline.StreamDead, Epoch: 1}, HeaderJSON: "{}"}
+		row.Origin.Sequence, row.Origin.StoredAt, row.Origin.At = 1, time.Now(), time.Now()
+		err = errors.Join(w.InsertDead(t.Context(), []warehouse.DeadRow{row}, "one"), w.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := backup.Set{Schema: warehouse.Schema()}
+	err = standalone.Fill(t.Context(), world{}.options(t, standalone.None), func(ctx context.Context, b *bus.Bus, _ string) error {
+		fits := func(what string, s backup.Set, clickHouse string, want bool) {
+			t.Helper()
+			err := s.Fits(ctx, backup.Target{Bus: b, ClickHouse: clickHouse, Say: t.Logf})
+			var usage *process.UsageError
+			if (err == nil) != want || err != nil && !errors.As(err, &usage) {
+				t.Errorf("%s: %v; want that it fits: %t", what, err, want)
+			}
+		}
+		fits("empty tables", ours, empty, true)
+		fits("a database that is not there", ours, held+"_not", true)
+		fits("without tables", ours, "", true)
+		fits("a set without tables", backup.Set{}, held, true)
+		fits("tables that hold a row", ours, held, false)
+		fits("a set of other tables", backup.Set{Schema: "0001_first"}, empty, false)
+		err := b.Ensure(ctx)
+		fits("a NATS that holds streams", ours, empty, false)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 
