@@ -53,6 +53,25 @@ func TestABatchOfWhichEachRowIsRejectedIsDeadLetteredOnlyIfThatLasts(t *testing.
 	}
 }
 
+func TestARowThatIsTooMuchForTheMemoryOfTheMomentIsStoredLater(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := blankRecorder()
+		r.env.Log = slog.New(slog.DiscardHandler)
+		l, attempts := inserts(r, nil), 0
+		l.insert = func(sink, context.Context, []warehouse.DeadRow, string) error {
+			if attempts++; attempts <= 3 {
+				return &clickhouse.Exception{Code: 241, Message: "memory limit exceeded"}
+			}
+			return nil
+		}
+		poison, err := l.storeRows(t.Context(), t.Context(), []held[warehouse.DeadRow]{{msg: &extended{}, seq: 1}})
+		if err != nil || len(poison) != 0 || attempts != 4 {
+			t.Errorf("%d dead letters (%v) after %d attempts, want none and four", len(poison), err, attempts)
+		}
+	})
+}
+
 // torn is a sink whose table has a damaged part: look-ups fail until it is repaired.
 type torn struct {
 	sink

@@ -17,6 +17,7 @@ import (
 	"ratchet/pipeline/platform/bus"
 	"ratchet/pipeline/platform/process"
 	"ratchet/pipeline/platform/warehouse"
+	"ratchet/test/streams"
 )
 
 func TestEveryStreamBecomesItsTable(t *testing.T) {
@@ -96,6 +97,20 @@ func TestWhatCannotBeRecordedIsDeadLetteredAndTheRestIsRecorded(t *testing.T) {
 	w.want("SELECT stage, reason, key, origin_stream FROM dead FINAL ORDER BY key",
 		"recorder,unknown_schema,B000000777,VERDICTS\nrecorder,bad_message,B000000778,VERDICTS\nrecorder,bad_row,B000000779,VERDICTS\nrecorder,bad_message,B000000780,DEALS")
 	w.want("SELECT body FROM dead FINAL WHERE key = 'B000000778'", `"{""look"":"`)
+}
+
+func TestWhatCannotBeRecordedIsDeadLetteredOnceDeadTakesIt(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	streams.Change(t, w.b, pipeline.StreamDead, func(c *jetstream.StreamConfig) { c.MaxMsgSize = 1 })
+	w.publish(bus.Message{Subject: "verdict.1.peek.reject.B000000777", Schema: "verdict.v9", ID: "x1", Body: []byte(`{}`)})
+	r, _ := w.start(plainly)
+	w.await("its letter is refused", func() bool { return r.pulse.beat().Counters["buried"] > 0 && r.pulse.beat().Counters["failures"] > 0 })
+	streams.Change(t, w.b, pipeline.StreamDead, func(c *jetstream.StreamConfig) { c.MaxMsgSize = -1 })
+	w.settled()
+	if n := dead(t, w.b); n != 1 {
+		t.Errorf("%d letters on DEAD, want the one that was refused before", n)
+	}
 }
 
 func TestADeadLetterThatCannotBeRecordedStaysAndMakesNoOther(t *testing.T) {
