@@ -58,6 +58,20 @@ func TestProcessesThatShareTheEnvironmentShareTheClock(t *testing.T) {
 	}
 }
 
+func TestAPortWithoutAHostIsOpenToThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	for addr, want := range map[string]string{":4222": "127.0.0.1", "0.0.0.0:4222": "0.0.0.0", "example.test:0": "example.test", "[::1]:65535": "::1"} {
+		if host, _, err := Address("--nats", addr); err != nil || host != want {
+			t.Errorf("%s: %s, %v; want %s", addr, host, err, want)
+		}
+	}
+	for _, addr := range []string{"", "4222", "localhost", ":-1", ":65536", ":http"} {
+		if _, _, err := Address("--nats", addr); ExitCode(err) != ExitUsage || !strings.Contains(err.Error(), "--nats") {
+			t.Errorf("%q: %v, want wrong usage of --nats", addr, err)
+		}
+	}
+}
+
 func TestABrokenClockIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	vars := map[string]string{envEpoch: "2026-01-05T12:00:00Z", envStart: "2026-01-05T12:00:00Z", envSpeed: "0"}
