@@ -18,7 +18,8 @@ type Config struct {
 	ClickHouse string `env:"CLICKHOUSE_URL, default=http://127.0.0.1:8123/ratchet"`
 	// Batch is the most rows of one insert. More rows make fewer, larger parts.
 	Batch int `env:"RECORDER_BATCH, default=5000"`
-	// Flush is how long a row waits for a batch to fill, machine time. A line of the ledger waits five times as long.
+	// Flush is how long a row waits for a batch to fill, machine time. A line of the ledger waits
+	// five times as long, but no more than 15 s for that.
 	Flush time.Duration `env:"RECORDER_FLUSH, default=1s"`
 	// Password is that of the user in CLICKHOUSE_URL; CLICKHOUSE_PASSWORD_FILE names a file that holds it.
 	Password process.Secret `env:"CLICKHOUSE_PASSWORD"`

@@ -75,7 +75,7 @@ func newStreamRecorder[R warehouse.Row](ctx context.Context, r *recorder, stream
 ) (*streamRecorder[R], error) {
 	flush := r.cfg.Flush
 	if stream == pipeline.StreamLedger {
-		flush = min(time.Minute, ledgerFlush*flush)
+		flush = max(flush, min(ledgerFlush*flush, bus.LeastAckWait/2))
 	}
 	l := &streamRecorder[R]{r: r, stream: stream, most: most, flush: flush, heavy: heavyBatch, largest: largestMessage, read: read, insert: insert}
 	return l, l.bind(ctx)

@@ -37,7 +37,7 @@ func TestABatchOfLargeMessagesIsFullBeforeItTakesAllMemory(t *testing.T) {
 			t.Errorf("a batch of %d messages has %d bytes", len(msgs), size)
 		}
 		if taken > 30 {
-			r.cfg.Flush = time.Second // the last one does not fill
+			l.flush = time.Second // the last one does not fill
 		}
 	}
 }

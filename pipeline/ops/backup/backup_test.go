@@ -330,7 +330,8 @@ func TestWhatASetCountsAsListedOrDecidedIsInIt(t *testing.T) {
 		for _, m := range []bus.Message{
 			{Subject: pipeline.SubjectCandidate(1, pipeline.SourceLive, "B000000001"), ID: id, Schema: pipeline.SchemaCandidate, Body: []byte("{}")},
 			{Subject: pipeline.SubjectSurvivor(1, pipeline.LookGlance, "live", "B000000001"), ID: id, Schema: pipeline.SchemaSurvivor, Body: []byte("{}")},
-			{Subject: pipeline.SubjectVerdict(1, pipeline.LookGlance, pipeline.Survive, "B000000001"), ID: id, Schema: pipeline.SchemaVerdict, Body: []byte("{}")},
+			{Subject: pipeline.SubjectDeal(1, 2, "B000000001"), ID: id, Schema: pipeline.SchemaDeal, Body: []byte("{}")},
+			{Subject: pipeline.SubjectVerdict(1, pipeline.LookCommit, pipeline.Accept, "B000000001"), ID: id, Schema: pipeline.SchemaVerdict, Body: []byte("{}")},
 		} {
 			if _, err := b.Publish(t.Context(), m); err != nil {
 				t.Error(err)
@@ -357,7 +358,8 @@ func TestWhatASetCountsAsListedOrDecidedIsInIt(t *testing.T) {
 	}
 	for later, before := range map[string]string{
 		pipeline.StreamSurvivors:                         pipeline.StreamCandidates,
-		pipeline.StreamVerdicts:                          pipeline.StreamSurvivors,
+		pipeline.StreamDeals:                             pipeline.StreamSurvivors,
+		pipeline.StreamVerdicts:                          pipeline.StreamDeals,
 		pipeline.BucketStream(pipeline.BucketSeen):       pipeline.StreamVerdicts,
 		pipeline.BucketStream(pipeline.BucketWatermarks): pipeline.StreamCandidates,
 	} {

@@ -14,7 +14,7 @@
 //	positions of the consumers      a message that counts as settled has its effects in the set
 //	ClickHouse                      a row's message is in its stream, so no later message gets that row's number
 //	WATERMARKS, STOCK, SEEN, …      what counts as listed, offered or decided was published
-//	DEALS, VERDICTS, …, CANDIDATES  a verdict's survivor and candidate are there
+//	VERDICTS, DEALS, …, CANDIDATES  a verdict's deal, survivor and candidate are there
 //	TOKENS, then LEDGER             a closed claim has its line
 //	RESPONSES                       every answer that the ledger or a verdict names is in the set: nothing is paid again
 //	CONFIG, POSTED                  a verdict's rules are in the set; no notification is sent twice

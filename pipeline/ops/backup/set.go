@@ -61,7 +61,7 @@ func order(plans plan.Map) []string {
 	}
 	return slices.Concat([]string{
 		bucket(pipeline.BucketWatermarks), bucket(pipeline.BucketStock), bucket(pipeline.BucketSeen), bucket(pipeline.BucketWants), bucket(pipeline.BucketRuns),
-		pipeline.StreamDeals, pipeline.StreamVerdicts, pipeline.StreamDead, pipeline.StreamActions, pipeline.StreamSurvivors, pipeline.StreamCandidates,
+		pipeline.StreamVerdicts, pipeline.StreamDeals, pipeline.StreamDead, pipeline.StreamActions, pipeline.StreamSurvivors, pipeline.StreamCandidates,
 	}, tokens, []string{
 		pipeline.StreamLedger, pipeline.StreamResponses,
 		bucket(pipeline.BucketConfig), bucket(pipeline.BucketPosted),

@@ -109,7 +109,8 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.openProbes(ctx); err != nil {
 		return nil, err
 	}
-	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess(), nats.PingInterval(time.Minute)) // nothing can hang between them
+	// Within a process no connection hangs, so there is no need to notice it soon.
+	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess(), nats.PingInterval(time.Minute))
 	cfg, err := process.Load[bus.Configured](ctx, b.Env.Lookup)
 	if err != nil {
 		return nil, err
@@ -330,7 +331,7 @@ func (b *Box) Stop(ctx context.Context) {
 		b.sim.close(b.o)
 	}
 	if b.recorder != nil {
-		b.AwaitRecorder(ctx, 5*time.Second)
+		b.awaitRecorder(ctx, 5*time.Second, func(pending, _ int) int { return pending }) // what it holds is stored as it stops
 		b.recorder.stop()
 	}
 	if b.ch != nil {

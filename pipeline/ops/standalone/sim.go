@@ -153,6 +153,11 @@ func (s *simServer) place() place {
 // AwaitRecorder waits until the recorder has nothing left, or for at most d of
 // machine time.
 func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
+	b.awaitRecorder(ctx, d, func(pending, unsettled int) int { return pending + unsettled })
+}
+
+// awaitRecorder waits until nothing is left of what counts, at most d of machine time.
+func (b *Box) awaitRecorder(ctx context.Context, d time.Duration, counts func(pending, unsettled int) int) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for ctx.Err() == nil {
@@ -162,7 +167,7 @@ func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
 			if err != nil {
 				return
 			}
-			left += pending + unsettled
+			left += counts(pending, unsettled)
 		}
 		if left == 0 {
 			return

@@ -34,5 +34,8 @@ func (b *Bus) Between(trip func(context.Context) (landed bool, lost error)) {
 	}
 }
 
+// Transient reports whether a write may be repeated after an error.
+var Transient = transient
+
 // NotReady is what the probes answer about a daemon.
 var NotReady = notReady

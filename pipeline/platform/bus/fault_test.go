@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -229,6 +230,86 @@ func TestMessagesAreStoredOnceAtTheirSequencesHoweverTheyAreSent(t *testing.T) {
 		})
 		if n != want || err != nil {
 			t.Errorf("%s holds %d, want %d: %v", stream, n, want, err)
+		}
+	}
+}
+
+func TestKeysAreChangedAllOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	f := between(b)
+	updates := func(revisions []uint64, value string) (all []bus.Update) {
+		for i, r := range revisions {
+			all = append(all, bus.Update{Key: fmt.Sprint("key", i), Rev: r, Value: []byte(value)})
+		}
+		return all
+	}
+	stored := func() (values []string, revisions []uint64) {
+		t.Helper()
+		kv, err := b.Store(t.Context(), pipeline.BucketSeen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			v, r, err := bus.NewCell(kv, fmt.Sprint("key", i)).Read(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			values, revisions = append(values, string(v)), append(revisions, r)
+		}
+		return values, revisions
+	}
+	none := []uint64{0, 0, 0}
+	f.next, f.landed = 1, false
+	if _, err := b.UpdateAll(t.Context(), pipeline.BucketSeen, updates(none, "lost")); err == nil {
+		t.Error("changes that were lost are reported stored")
+	}
+	if _, is := stored(); !slices.Equal(is, none) {
+		t.Errorf("of changes that were lost %v are stored", is)
+	}
+	f.next, f.landed = 1, true
+	if _, err := b.UpdateAll(t.Context(), pipeline.BucketSeen, updates(none, "landed")); err == nil {
+		t.Error("the fault was not injected")
+	}
+	values, first := stored()
+	if !slices.Equal(values, []string{"landed", "landed", "landed"}) {
+		t.Errorf("%v are stored", values)
+	}
+	for _, revisions := range [][]uint64{none, {first[0], first[1], first[2] + 9}} {
+		if _, err := b.UpdateAll(t.Context(), pipeline.BucketSeen, updates(revisions, "stale")); err == nil {
+			t.Errorf("changes of %v are stored at revisions %v", revisions, first)
+		}
+	}
+	next, err := b.UpdateAll(t.Context(), pipeline.BucketSeen, updates(first, "next"))
+	if values, is := stored(); err != nil || !slices.Equal(is, next) || !slices.Equal(values, []string{"next", "next", "next"}) {
+		t.Errorf("%v at %v are stored (%v), want next at %v", values, is, err, next)
+	}
+	purges := updates(next, "")
+	for i := range purges {
+		purges[i].Purge = true
+	}
+	if _, err := b.UpdateAll(t.Context(), pipeline.BucketSeen, purges); err != nil {
+		t.Error(err)
+	}
+	if _, is := stored(); !slices.Equal(is, none) {
+		t.Errorf("after a purge there are revisions %v", is)
+	}
+}
+
+func TestAWriteIsRepeatedUnlessTheServerRefusesIt(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nats.ErrTimeout, true},
+		{&jetstream.APIError{Code: 503, ErrorCode: 10008}, true},
+		{&jetstream.APIError{Code: 409, ErrorCode: 10158}, true}, // its first copy is not replicated yet
+		{&jetstream.APIError{Code: 400, ErrorCode: 10071}, false},
+		{nats.ErrMaxPayload, false},
+	} {
+		if got := bus.Transient(c.err); got != c.want {
+			t.Errorf("%v: repeated %t, want %t", c.err, got, c.want)
 		}
 	}
 }

@@ -40,16 +40,23 @@ const (
 // guard moves to a server that serves when this one does not, until ctx ends. While none
 // does, as in an election, it stays. With a single known server it does nothing.
 func (b *Bus) guard(ctx context.Context) {
+	tick := time.NewTicker(servedEvery)
+	defer tick.Stop()
 	served := time.Now()
 	for {
-		every := servedEvery
-		if !several(b.NC) {
-			every = aloneEvery
+		if !several(b.NC) { // it may learn of others; meanwhile the ticker wakes nothing
+			if process.Sleep(ctx, aloneEvery) != nil {
+				return
+			}
+			served = time.Now()
+			continue
 		}
-		if process.Sleep(ctx, every) != nil {
+		select {
+		case <-ctx.Done():
 			return
+		case <-tick.C:
 		}
-		if !several(b.NC) || !b.NC.IsConnected() {
+		if !b.NC.IsConnected() {
 			served = time.Now()
 			continue
 		}

@@ -156,10 +156,7 @@ func (b *Bus) publishBatch(ctx context.Context, ms []Message) (last uint64, err 
 	for i, m := range ms {
 		wire[i] = b.wire(ctx, m)
 	}
-	if last, err = b.batch(ctx, wire); err != nil {
-		b.Log.Debug("publish one by one", "messages", len(ms), "err", err)
-	}
-	return last, err
+	return b.batch(ctx, wire)
 }
 
 // sendBatch is jetstreamext.PublishMsgBatch.
@@ -168,11 +165,16 @@ type sendBatch func(context.Context, jetstream.JetStream, []*nats.Msg, ...jetstr
 // batch stores all messages, which follow each other in their stream, or none, and returns the sequence of the last
 // one. An error may mean either.
 func (b *Bus) batch(ctx context.Context, ms []*nats.Msg) (last uint64, err error) {
-	within := b.answerWithin()
-	bounded, cancel := context.WithTimeout(ctx, time.Duration(1+len(ms)/256)*within)
+	bounded, cancel := context.WithTimeout(ctx, time.Duration(1+len(ms)/256)*b.answerWithin())
 	defer cancel()
-	ack, err := b.atomic(bounded, b.JS, ms, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: within})
+	if err := bounded.Err(); err != nil {
+		return 0, err
+	}
+	end, _ := bounded.Deadline()
+	first := min(b.answerWithin(), time.Until(end)) // the client bounds the first message by no context
+	ack, err := b.atomic(bounded, b.JS, ms, jetstreamext.BatchFlowControl{AckFirst: true, AckTimeout: first})
 	if err != nil {
+		b.Log.Debug("publish one by one", "messages", len(ms), "err", err)
 		if ctx.Err() == nil {
 			b.unanswered(err)
 		}

@@ -58,8 +58,8 @@ type orders struct {
 	revisions []uint64 // of our orders; 0 for those of other workers
 }
 
-// place places many orders in one batch, and one by one where another worker has placed one of them or withdrew it a
-// moment ago.
+// place places many orders in one batch, and one by one if another worker has placed one of them or withdrew it a
+// moment ago. Of a batch that was stored and reported lost, all count as another worker's until their life ends.
 func (o *orders) place(ctx context.Context) (err error) {
 	if len(o.keys) >= bus.BatchLeast {
 		all := make([]bus.Update, len(o.keys))
