@@ -128,9 +128,9 @@ func (w *world) settled() {
 	w.t.Helper()
 	w.await("every message is settled", func() bool {
 		for _, s := range recorded {
-			c, err := w.b.JS.Consumer(w.t.Context(), s, pipeline.DurableRecorder(s))
+			settled, last, err := w.b.Settled(w.t.Context(), s, pipeline.DurableRecorder(s))
 			must(w.t, err)
-			if i := c.CachedInfo(); i.NumPending > 0 || i.NumAckPending > 0 {
+			if settled < last {
 				return false
 			}
 		}

@@ -37,5 +37,10 @@ func (b *Bus) Between(trip func(context.Context) (landed bool, lost error)) {
 // Transient reports whether a write may be repeated after an error.
 var Transient = transient
 
+// Undelivered reports whether a consumer with this state was not delivered something up to last.
+func (b *Bus) Undelivered(ctx context.Context, stream string, info *jetstream.ConsumerInfo, last uint64) (bool, error) {
+	return b.undelivered(ctx, stream, info, last)
+}
+
 // NotReady is what the probes answer about a daemon.
 var NotReady = notReady

@@ -587,3 +587,63 @@ func TestALeaseThatDoesNotMoveForThreeLivesIsTakenOver(t *testing.T) {
 	}
 	hold(t, bus.NewLease(b, pipeline.KeyWatermarkerLeader), true, true)
 }
+
+// A server counts what is pending for a consumer a moment after it has acknowledged the publish.
+func TestWhatWasPublishedAMomentAgoIsNotSettled(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	durable := pipeline.DurableRecorder(pipeline.StreamVerdicts)
+	for round := range 150 {
+		var ms []bus.Message
+		for i := range 1 + round%2*bus.BatchLeast {
+			id := fmt.Sprint(round, ".", i)
+			ms = append(ms, bus.Message{Subject: fmt.Sprintf("verdict.1.peek.reject.B%09d", i), Schema: pipeline.SchemaVerdict, ID: id, Body: []byte("{}")})
+		}
+		if err := b.PublishAll(t.Context(), ms); err != nil {
+			t.Fatal(err)
+		}
+		if settled, last, err := b.Settled(t.Context(), pipeline.StreamVerdicts, durable); err != nil || settled == last {
+			t.Fatalf("round %d: %d of %d are settled, and none was delivered: %v", round, settled, last, err)
+		}
+		s, err := b.JS.Stream(t.Context(), pipeline.StreamVerdicts)
+		if err == nil {
+			err = s.Purge(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What was deleted undelivered is settled.
+		if settled, last, err := b.Settled(t.Context(), pipeline.StreamVerdicts, durable); err != nil || settled != last {
+			t.Fatalf("round %d: %d of %d are settled, and nothing is left: %v", round, settled, last, err)
+		}
+	}
+}
+
+func TestAMessageThatAConsumerDoesNotCountYetIsFound(t *testing.T) {
+	t.Parallel()
+	b := open(t)
+	for i := range 3 {
+		m := bus.Message{Subject: "verdict.1.peek.reject.B000000001", Schema: pipeline.SchemaVerdict, ID: fmt.Sprint(i), Body: []byte("{}")}
+		if _, err := b.Publish(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		name            string
+		delivered, last uint64
+		filters         []string
+		want            bool
+	}{
+		{"nothing was delivered", 0, 3, nil, true},
+		{"two were delivered", 2, 3, nil, true},
+		{"all were delivered", 3, 3, nil, false},
+		{"one came after the last was read", 2, 2, nil, false},
+		{"one of its filters", 2, 3, []string{"verdict.1.commit.>", "verdict.1.peek.>"}, true},
+		{"none of its filters", 0, 3, []string{"verdict.1.commit.>", "verdict.1.glance.>"}, false},
+	} {
+		info := &jetstream.ConsumerInfo{Config: jetstream.ConsumerConfig{FilterSubjects: c.filters}, Delivered: jetstream.SequenceInfo{Stream: c.delivered}}
+		if got, err := b.Undelivered(t.Context(), pipeline.StreamVerdicts, info, c.last); err != nil || got != c.want {
+			t.Errorf("%s: %t, want %t; %v", c.name, got, c.want, err)
+		}
+	}
+}

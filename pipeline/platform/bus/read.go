@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -154,8 +155,40 @@ func (b *Bus) Settled(ctx context.Context, stream, durable string) (settled, las
 		return 0, last, fmt.Errorf("read the state of consumer %s: %w", durable, err)
 	}
 	info := c.CachedInfo()
-	if info.NumPending == 0 && info.NumAckPending == 0 {
-		return last, last, nil // also past messages that were deleted undelivered
+	if info.NumPending > 0 || info.NumAckPending > 0 {
+		return info.AckFloor.Stream, last, nil
 	}
-	return info.AckFloor.Stream, last, nil
+	if info.Delivered.Stream < last {
+		waits, err := b.undelivered(ctx, stream, info, last)
+		if err != nil {
+			return 0, last, fmt.Errorf("read what consumer %s was not delivered: %w", durable, err)
+		}
+		if waits {
+			return info.AckFloor.Stream, last, nil
+		}
+	}
+	return last, last, nil // also past messages that were deleted undelivered
+}
+
+// undelivered reports whether the stream holds a message up to last that a consumer was not delivered. The server
+// counts what is pending a moment after it has acknowledged the publish, so a count of zero proves nothing.
+func (b *Bus) undelivered(ctx context.Context, stream string, info *jetstream.ConsumerInfo, last uint64) (bool, error) {
+	s, err := b.JS.Stream(ctx, stream)
+	if err != nil {
+		return false, err
+	}
+	filters := info.Config.FilterSubjects
+	if len(filters) == 0 {
+		filters = []string{cmp.Or(info.Config.FilterSubject, ">")}
+	}
+	for _, filter := range filters {
+		m, err := s.GetMsg(ctx, info.Delivered.Stream+1, jetstream.WithGetMsgSubject(filter))
+		if err != nil && !errors.Is(err, jetstream.ErrMsgNotFound) {
+			return false, err
+		}
+		if err == nil && m.Sequence <= last {
+			return true, nil
+		}
+	}
+	return false, nil
 }
