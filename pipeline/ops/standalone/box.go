@@ -331,7 +331,7 @@ func (b *Box) Stop(ctx context.Context) {
 		b.sim.close(b.o)
 	}
 	if b.recorder != nil {
-		b.awaitRecorder(ctx, 5*time.Second, func(pending, _ int) int { return pending }) // what it holds is stored as it stops
+		b.awaitTaken(ctx, 5*time.Second)
 		b.recorder.stop()
 	}
 	if b.ch != nil {

@@ -153,23 +153,34 @@ func (s *simServer) place() place {
 // AwaitRecorder waits until the recorder has nothing left, or for at most d of
 // machine time.
 func (b *Box) AwaitRecorder(ctx context.Context, d time.Duration) {
-	b.awaitRecorder(ctx, d, func(pending, unsettled int) int { return pending + unsettled })
+	b.awaitRecorder(ctx, d, func(ctx context.Context, stream, durable string) (bool, error) {
+		settled, last, err := b.Bus.Settled(ctx, stream, durable)
+		return settled < last, err
+	})
 }
 
-// awaitRecorder waits until nothing is left of what counts, at most d of machine time.
-func (b *Box) awaitRecorder(ctx context.Context, d time.Duration, counts func(pending, unsettled int) int) {
+// awaitTaken waits until the recorder holds what it has not recorded, which it does as it stops.
+func (b *Box) awaitTaken(ctx context.Context, d time.Duration) {
+	b.awaitRecorder(ctx, d, func(ctx context.Context, stream, durable string) (bool, error) {
+		pending, _, err := b.Bus.Waiting(ctx, stream, durable)
+		return pending > 0, err
+	})
+}
+
+// awaitRecorder waits until nothing is left of any stream, at most d of machine time.
+func (b *Box) awaitRecorder(ctx context.Context, d time.Duration, left func(ctx context.Context, stream, durable string) (bool, error)) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
 	for ctx.Err() == nil {
-		left := 0
+		some := false
 		for _, stream := range pipeline.RecordedStreams() {
-			pending, unsettled, err := b.Bus.Waiting(ctx, stream, pipeline.DurableRecorder(stream))
+			of, err := left(ctx, stream, pipeline.DurableRecorder(stream))
 			if err != nil {
 				return
 			}
-			left += counts(pending, unsettled)
+			some = some || of
 		}
-		if left == 0 {
+		if !some {
 			return
 		}
 		_ = process.Sleep(ctx, 50*time.Millisecond) // after the end of ctx the next request fails
