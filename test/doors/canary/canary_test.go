@@ -61,7 +61,8 @@ func TestTheKeyIsNowhereOnAMachineThatRunsUp(t *testing.T) {
 		t.Skip("builds and runs everything")
 	}
 	lib := chtest.Library(t)
-	sim := keepasim.New(keepasim.Options{Now: time.Now, Seed: 1, Rate: 5000, Catalogue: keepasim.Backlog400(1), Instant: true})
+	// So much work that some is left when the calls begin to fail.
+	sim := keepasim.New(keepasim.Options{Now: time.Now, Seed: 1, Rate: 5000, Catalogue: keepasim.BacklogOf(1, 4000), Instant: true})
 	sim.Start(time.Now())
 	k := serve(t, sim)
 	k.well, k.once = true, some()
