@@ -283,6 +283,20 @@ func TestABackupThatWasInterruptedIsRefused(t *testing.T) {
 	}
 }
 
+// copiedDuring makes a backup in which step is called between any two streams, and returns its messages by stream.
+func copiedDuring(t *testing.T, b *bus.Bus, step func(string, ...any)) map[string]uint64 {
+	t.Helper()
+	set, err := backup.Save(t.Context(), filepath.Join(t.TempDir(), "set"), backup.Source{Bus: b, Say: step})
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := map[string]uint64{}
+	for _, s := range set.Streams {
+		copied[s.Name] = s.Messages
+	}
+	return copied
+}
+
 // TestWhatIsWrittenWhileABackupIsMadeIsInTheSetWithWhatWasWrittenBeforeIt completes a step of a worker between any two
 // streams of the copy.
 func TestWhatIsWrittenWhileABackupIsMadeIsInTheSetWithWhatWasWrittenBeforeIt(t *testing.T) {
@@ -303,14 +317,7 @@ func TestWhatIsWrittenWhileABackupIsMadeIsInTheSetWithWhatWasWrittenBeforeIt(t *
 			}
 		}
 	}
-	set, err := backup.Save(t.Context(), filepath.Join(t.TempDir(), "set"), backup.Source{Bus: b, Say: step})
-	if err != nil {
-		t.Fatal(err)
-	}
-	copied := map[string]uint64{}
-	for _, s := range set.Streams {
-		copied[s.Name] = s.Messages
-	}
+	copied := copiedDuring(t, b, step)
 	for i, later := range written[1:] {
 		if before := written[i]; copied[later] == 0 || copied[later] > copied[before] {
 			t.Errorf("%d messages of %s and %d of %s are in the set; want each with what was written before it", copied[later], later, copied[before], before)
@@ -348,14 +355,7 @@ func TestWhatASetCountsAsListedOrDecidedIsInIt(t *testing.T) {
 		}
 	}
 	step("")
-	set, err := backup.Save(t.Context(), filepath.Join(t.TempDir(), "set"), backup.Source{Bus: b, Say: step})
-	if err != nil {
-		t.Fatal(err)
-	}
-	copied := map[string]uint64{}
-	for _, s := range set.Streams {
-		copied[s.Name] = s.Messages
-	}
+	copied := copiedDuring(t, b, step)
 	for later, before := range map[string]string{
 		pipeline.StreamSurvivors:                         pipeline.StreamCandidates,
 		pipeline.StreamDeals:                             pipeline.StreamSurvivors,

@@ -109,7 +109,7 @@ func Start(ctx context.Context, o Options) (_ *Box, err error) {
 	if err = b.openProbes(ctx); err != nil {
 		return nil, err
 	}
-	// Within a process no connection hangs, so there is no need to notice it soon.
+	// Connections within a process do not hang, so frequent pings would find nothing.
 	b.Env.NATSOptions = append(b.Env.NATSOptions, b.nats.InProcess(), nats.PingInterval(time.Minute))
 	cfg, err := process.Load[bus.Configured](ctx, b.Env.Lookup)
 	if err != nil {

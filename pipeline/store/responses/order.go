@@ -60,7 +60,7 @@ type orders struct {
 
 // place places many orders in one batch, and one by one if another worker has placed one of them or withdrew it a
 // moment ago. Of a batch that was stored and reported lost, all count as another worker's until their life ends.
-func (o *orders) place(ctx context.Context) (err error) {
+func (o *orders) place(ctx context.Context) error {
 	if len(o.keys) >= bus.BatchLeast {
 		all := make([]bus.Update, len(o.keys))
 		for i, key := range o.keys {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"ratchet/pipeline"
@@ -29,16 +28,21 @@ func read(ctx context.Context, b *bus.Bus, ids []pipeline.Identity, wanted func(
 	if len(ids) == 0 {
 		return out, nil
 	}
-	bySubject := map[string][]pipeline.Identity{}
-	for _, id := range ids {
-		s := pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(id))
-		bySubject[s] = append(bySubject[s], id)
-	}
-	err := newest(ctx, b, stream, bySubject, func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m, wanted) })
+	err := newest(ctx, b, stream, bySubject(ids), func(ids []pipeline.Identity, m bus.Read) { keep(out, ids, m, wanted) })
 	if err != nil {
 		return nil, fmt.Errorf("recall %d ASINs: %w", len(ids), err)
 	}
 	return out, nil
+}
+
+// bySubject groups identities by the subject of their key, which all prices of an ASIN have in common.
+func bySubject(ids []pipeline.Identity) map[string][]pipeline.Identity {
+	out := map[string][]pipeline.Identity{}
+	for _, id := range ids {
+		s := pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(id))
+		out[s] = append(out[s], id)
+	}
+	return out
 }
 
 // Last returns the last decision about each identity's ASIN and price type, of whichever price it was.
@@ -151,18 +155,14 @@ const lastWithin = 2 * time.Second
 
 // lastOf returns what is stored of each decision's key.
 func lastOf(ctx context.Context, b *bus.Bus, all []Decided) (map[string]bus.Read, error) {
-	var subjects []string
-	for _, d := range all {
-		subjects = append(subjects, pipeline.KeySubject(pipeline.BucketSeen, pipeline.KeySeen(d.ID)))
+	ids := make([]pipeline.Identity, len(all))
+	for i, d := range all {
+		ids[i] = d.ID
 	}
-	slices.Sort(subjects)
 	ctx, cancel := context.WithTimeout(ctx, lastWithin)
 	defer cancel()
-	stored, err := b.Newest(ctx, stream, slices.Compact(subjects), bus.Until{})
 	out := map[string]bus.Read{}
-	for _, m := range stored {
-		out[strings.TrimPrefix(m.Subject, pipeline.KeySubject(pipeline.BucketSeen, ""))] = m
-	}
+	err := newest(ctx, b, stream, bySubject(ids), func(ids []pipeline.Identity, m bus.Read) { out[pipeline.KeySeen(ids[0])] = m })
 	return out, err
 }
 
