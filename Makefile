@@ -10,7 +10,7 @@ UPGRADE ?= HEAD~20
 
 BENCH_ROWS ?= 10000000
 
-.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle bench-cpu bench-deals upgrade
+.PHONY: release vuln help up build demo test race fuzz lint fmt bench bench-warehouse bench-recorder soak laws bench-decide bench-grant bench-replay golden check check-long kill mutants odd damage counts s2 cluster stored bench-idle bench-grown bench-cpu bench-deals upgrade
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ race: ## the same under the race detector
 bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 ms (3 minutes)
 	go test -run '^$$' -bench BenchmarkAffordableToClaim -benchtime 100x ./pipeline/tokend
 
-bench-idle: ## what an idle `ratchet up` asks NATS, writes and computes, without ClickHouse and with it (half an hour)
+bench-idle: ## what `ratchet up` asks NATS, writes and computes, at rest and busy, without ClickHouse and with it (16 minutes)
 	go test -run '^$$' -bench BenchmarkIdle -benchtime 1x -timeout 60m ./test/processes
+
+bench-grown: ## the same, start, memory and commands, with a million of SEEN and VERDICTS and 100,000 deals (40 minutes)
+	go test -run '^$$' -bench BenchmarkGrown -benchtime 1x -timeout 90m ./test/processes
 
 bench-cpu: ## what a decision costs in CPU time, in all processes and NATS together, against the bar of 5 ms (2 minutes)
 	go test -run '^$$' -bench BenchmarkCPUPerDecision -benchtime 1x -timeout 10m ./test/processes

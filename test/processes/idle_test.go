@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,10 +15,12 @@ import (
 	"time"
 
 	"ratchet/pipeline/platform/embedded/clickhouse/chtest"
+	"ratchet/pipeline/sim/keepasim"
+	"ratchet/pipeline/spend/gateway"
 	"ratchet/test/child"
 )
 
-// The bars, beside an engine that is idle as well.
+// The bars of a box at rest, beside an engine that is idle as well.
 const (
 	mostRequests = 2.0   // of JetStream's API, a second
 	mostMB       = 500.0 // written, a day
@@ -25,75 +28,143 @@ const (
 	mostStores   = 60.0  // messages stored, each with its fsync, a minute
 )
 
-// The box rests for settle before it is measured, and is measured for RATCHET_IDLE_FOR, by default span.
+// A box settles before it is measured, and is measured for RATCHET_IDLE_FOR, by default span.
 const (
 	settle = 5 * time.Minute // the first rows are decided, and what they dirtied is written
 	span   = 10 * time.Minute
 )
 
-// upWithin bounds a start.
-const upWithin = 2 * time.Minute
+const (
+	few      = 40              // rows of a list that does not change
+	upWithin = 5 * time.Minute // of a start
+)
 
-// BenchmarkIdle runs `ratchet up` at 5 simulated tokens a minute and in real time, without ClickHouse and with the
-// embedded one, beside an engine that only idles. It is idle as such a box ever is: work waits for tokens.
+// idleBox is one `ratchet up` on 5 tokens a minute and in real time, beside a simulated Keepa of its own, which is
+// not counted.
+type idleBox struct {
+	name   string
+	world  keepasim.Catalogue
+	engine string // the value of --clickhouse
+	rests  bool   // nothing waits in it, so the bars are for it
+
+	data    string // its directory
+	child   *child.Child
+	monitor string
+	nats    string
+	sql     string
+	before  reading
+}
+
+// BenchmarkIdle runs four boxes at once: two at rest, whose list is decided and does not change, and two that work as
+// fast as their tokens allow, because more waits than these can decide; each without ClickHouse and with the embedded
+// one, beside an engine that only idles.
 func BenchmarkIdle(b *testing.B) {
-	for _, engine := range []string{"none", "embedded"} {
-		b.Run("clickhouse="+engine, func(b *testing.B) {
-			if engine == "embedded" {
-				chtest.Library(b)
-			}
-			for b.Loop() {
-				measure(b, engine)
-			}
-		})
+	for b.Loop() {
+		measureIdle(b)
+	}
+	b.ReportMetric(0, "ns/op")
+}
+
+func measureIdle(b *testing.B) {
+	b.Helper()
+	chtest.Library(b)
+	engine := start(b, "ratchet", nil, "clickhouse", "--addr", "127.0.0.1:0", "--data", b.TempDir())
+	b.Cleanup(func() { child.Stop(b, engine) })
+	engine.Await(b, `^ready`, upWithin)
+	alone := func() usage { return used(b, family(engine.Cmd.Process.Pid)...) }
+
+	still := func() keepasim.Catalogue { return keepasim.Backlog400(1).First(few) }
+	living := func() keepasim.Catalogue { return keepasim.Living(1, keepasim.LivingOptions{}) }
+	boxes := []*idleBox{
+		{name: "at-rest", world: still(), engine: "none", rests: true},
+		{name: "at-rest-with-clickhouse", world: still(), engine: "embedded", rests: true},
+		{name: "busy", world: living(), engine: "none"},
+		{name: "busy-with-clickhouse", world: living(), engine: "embedded"},
+	}
+	for _, x := range boxes {
+		x.data = b.TempDir()
+		x.start(b)
+	}
+	time.Sleep(settle)
+	beside := alone()
+	for _, x := range boxes {
+		x.before = x.read(b)
+	}
+	began := time.Now()
+	time.Sleep(duration(b))
+	took := time.Since(began)
+	idle := alone().minus(beside)
+	b.Logf("an engine that only idles: %s", perDay(idle, took))
+	for _, x := range boxes {
+		after := x.read(b)
+		if x.engine == "none" {
+			x.report(b, after, usage{}, took)
+		} else {
+			x.report(b, after, idle, took)
+		}
 	}
 }
 
-func measure(b *testing.B, engine string) {
+func (x *idleBox) start(b *testing.B) {
 	b.Helper()
-	beside := func() usage { return usage{} }
-	if engine == "embedded" {
-		alone := start(b, "ratchet", nil, "clickhouse", "--addr", "127.0.0.1:0", "--data", b.TempDir())
-		b.Cleanup(func() { child.Stop(b, alone) })
-		alone.Await(b, `^ready`, upWithin)
-		beside = func() usage { return used(b, family(alone.Cmd.Process.Pid)...) }
+	sim := keepasim.New(keepasim.Options{Now: time.Now, After: time.After, Seed: 1, Rate: 5, Balance: keepasim.FullBucket, Catalogue: x.world})
+	server := httptest.NewServer(sim)
+	b.Cleanup(server.CloseClientConnections)
+	sim.Start(time.Now())
+	x.child = start(b, "ratchet", []string{"KEEPA_API_KEY=" + gateway.Simulated.Reveal(), "KEEPA_URL=" + server.URL},
+		"up", "--data", x.data, "--clickhouse", x.engine, "--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0",
+		"--nats-monitor", "127.0.0.1:0", "--page", "127.0.0.1:0")
+	b.Cleanup(func() { child.Stop(b, x.child) })
+	x.nats = x.child.Await(b, `^NATS: +(\S+)`, upWithin)
+	x.monitor = "http://" + x.child.Await(b, `monitoring http://(\S+)`, upWithin)
+	if x.sql = "none"; x.engine != "none" {
+		x.sql = x.child.Await(b, `^SQL: +(\S+)`, upWithin)
 	}
-	box := start(b, "ratchet", nil, "up", "--simulate", "--rate", "5", "--data", b.TempDir(), "--clickhouse", engine,
-		"--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0", "--nats-monitor", "127.0.0.1:0")
-	b.Cleanup(func() { child.Stop(b, box) })
-	monitor := "http://" + box.Await(b, `monitoring http://(\S+)`, upWithin)
-	box.Await(b, `^Ready`, upWithin)
-	time.Sleep(settle)
-	pid, printed := box.Cmd.Process.Pid, func() int { return strings.Count(box.Output(), "\n") }
-	lines := printed()
-	before, self, idle, nats := used(b, family(pid)...), used(b, pid), beside(), figuresOf(b, monitor)
-	began := time.Now()
-	time.Sleep(duration(b))
-	took := time.Since(began).Seconds()
-	after, selfAfter, idled, natsAfter := used(b, family(pid)...), used(b, pid), beside(), figuresOf(b, monitor)
-	cpu, mb := after.cpu-before.cpu-(idled.cpu-idle.cpu), after.written-before.written-(idled.written-idle.written)
+	x.child.Await(b, `^Ready`, upWithin)
+}
+
+// reading is what a box has used and asked so far.
+type reading struct {
+	all, own usage // with its engine, and without
+	nats     figures
+	lines    int // printed
+}
+
+func (x *idleBox) read(b *testing.B) reading {
+	b.Helper()
+	pid := x.child.Cmd.Process.Pid
+	return reading{
+		all: used(b, family(pid)...), own: used(b, pid), nats: figuresOf(b, x.monitor),
+		lines: strings.Count(x.child.Output(), "\n"),
+	}
+}
+
+func (x *idleBox) report(b *testing.B, after reading, idle usage, took time.Duration) {
+	b.Helper()
+	all, nats := after.all.minus(x.before.all), after.nats
+	beside := all.minus(idle)
 	report := func(name string, got, most float64) {
-		b.ReportMetric(got, name)
-		if got > most && duration(b) >= span {
-			b.Errorf("%s: %.2f, want at most %g", name, got, most)
+		b.ReportMetric(got, x.name+"-"+name)
+		if x.rests && got > most && duration(b) >= span {
+			b.Errorf("%s, %s: %.2f, want at most %g", x.name, name, got, most)
 		}
 	}
-	report("requests/s", float64(natsAfter.requests-nats.requests)/took, mostRequests)
-	report("MB/day", mb/1e6/took*86400, mostMB)
-	report("%cpu", 100*cpu/took, mostCPU)
-	report("stores/min", float64(natsAfter.stored-nats.stored)/took*60, mostStores)
-	b.ReportMetric(float64(natsAfter.messages-nats.messages)/took, "msgs/s")
-	perDay := func(from, to usage) string {
-		return fmt.Sprintf("%.2f %% of a core, %.0f MB a day", 100*(to.cpu-from.cpu)/took, (to.written-from.written)/1e6/took*86400)
-	}
-	b.Logf("all: %s; without its engine: %s; the idle engine: %s", perDay(before, after), perDay(self, selfAfter), perDay(idle, idled))
-	b.ReportMetric(float64(printed()-lines)/took*60, "lines/min")
-	b.ReportMetric(0, "ns/op")
-	for name, n := range natsAfter.streams {
-		if d := n - nats.streams[name]; d > 0 {
-			b.Logf("%s: %.1f messages a minute", name, float64(d)/took*60)
+	report("requests/s", float64(nats.requests-x.before.nats.requests)/took.Seconds(), mostRequests)
+	report("MB/day", beside.mbADay(took), mostMB)
+	report("%cpu", 100*beside.cpu/took.Seconds(), mostCPU)
+	report("stores/min", float64(nats.stored-x.before.nats.stored)/took.Minutes(), mostStores)
+	b.Logf("%s: %s; without its engine %s; %.2f messages a second, %.1f lines a minute", x.name, perDay(all, took),
+		perDay(after.own.minus(x.before.own), took), float64(nats.messages-x.before.nats.messages)/took.Seconds(),
+		float64(after.lines-x.before.lines)/took.Minutes())
+	for name, n := range nats.streams {
+		if d := n - x.before.nats.streams[name]; d > 0 {
+			b.Logf("%s: %s: %.1f messages a minute", x.name, name, float64(d)/took.Minutes())
 		}
 	}
+}
+
+func perDay(u usage, took time.Duration) string {
+	return fmt.Sprintf("%.2f %% of a core and %.0f MB a day", 100*u.cpu/took.Seconds(), u.mbADay(took))
 }
 
 func duration(b *testing.B) time.Duration {
@@ -170,6 +241,10 @@ type usage struct {
 	cpu     float64 // seconds
 	written float64 // bytes, to the disk
 }
+
+func (u usage) minus(v usage) usage { return usage{u.cpu - v.cpu, u.written - v.written} }
+
+func (u usage) mbADay(took time.Duration) float64 { return u.written / 1e6 / took.Hours() * 24 }
 
 func used(b *testing.B, pids ...int) (u usage) {
 	b.Helper()

@@ -106,8 +106,17 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// worldOf starts NATS as a process, and Keepa inside the test: it is the outside world, and its books are to be read.
+// worldOf starts NATS as a process, beside a Keepa of outside.
 func worldOf(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
+	t.Helper()
+	w := outside(t, catalogue, rate)
+	w.startNATS(t, "127.0.0.1:0")
+	w.watch(t)
+	return w
+}
+
+// outside starts Keepa, inside the test: it is the outside world, and its books are to be read.
+func outside(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
 	t.Helper()
 	w := &world{clock: process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed), finals: newFinals()}
 	w.sim = keepasim.New(keepasim.Options{
@@ -117,10 +126,18 @@ func worldOf(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
 	server := httptest.NewServer(w.sim)
 	t.Cleanup(server.CloseClientConnections)
 	w.keepa = server.URL
+	return w
+}
 
-	w.natsd = start(t, "ratchet", []string{"NATSD_DATA=" + t.TempDir(), "LOG_LEVEL=error"}, "daemon", "natsd")
+func (w *world) startNATS(t testing.TB, addr string) {
+	t.Helper()
+	w.natsd = start(t, "ratchet", []string{"NATSD_DATA=" + t.TempDir(), "NATSD_ADDR=" + addr, "LOG_LEVEL=error"}, "daemon", "natsd")
 	w.nats = w.natsd.Await(t, `^nats://\S+`, 30*time.Second)
+}
 
+// watch counts the final verdicts from now on.
+func (w *world) watch(t testing.TB) {
+	t.Helper()
 	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
 	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats}, env, "test")
 	if err != nil {
@@ -134,7 +151,6 @@ func worldOf(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
 	if err := b.NC.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return w
 }
 
 // clickHouse is the address of a database that only this test writes to: the

@@ -107,6 +107,12 @@ func (b *Backlog) Sells(asin string, _ time.Time) (Sale, bool) {
 	return Sale{}, false
 }
 
+// First leaves out all rows but the n newest.
+func (b *Backlog) First(n int) *Backlog {
+	b.plan = b.plan[:n]
+	return b
+}
+
 // ASINs returns all rows, newest first.
 func (b *Backlog) ASINs() []string {
 	out := make([]string, len(b.plan))
