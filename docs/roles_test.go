@@ -77,7 +77,7 @@ func rolesPage() string {
 		row("subscribes", sorted(r.Subscribes))
 		row("requests", sorted(r.Requests))
 		if r.Serves {
-			row("answers", []string{"svc." + r.Name + ".status", "$SRV.PING, INFO and STATS"})
+			row("answers", []string{"svc." + r.Name + ".status", "svc." + r.Name + ".drain", "$SRV.PING, INFO and STATS"})
 		}
 	}
 	return b.String()

@@ -55,7 +55,10 @@ func (c daemonCmd) Run(a *app) error {
 		return err
 	}
 	defer end()
-	return run(a.ctx, env)
+	ctx, stop := context.WithCancel(a.ctx)
+	defer stop()
+	env.End = stop
+	return run(ctx, env)
 }
 
 // natsd serves NATS from NATSD_DATA on NATSD_ADDR and prints its address; or one server of a

@@ -216,6 +216,20 @@ func (f wishFlags) plans(ctx context.Context, b *bus.Bus) ([]pipeline.Plan, erro
 	return []pipeline.Plan{p}, nil
 }
 
+type drainCmd struct {
+	natsFlags `embed:""`
+	Stage     string        `arg:"" enum:"tokend,watermarker,peeker,committer,recorder,notifier" help:"tokend, watermarker, peeker, committer, recorder or notifier."`
+	Wait      time.Duration `help:"How long to wait until all have ended." default:"1m" placeholder:"D"`
+}
+
+// Run ends the processes of a stage.
+func (c drainCmd) Run(a *app) error {
+	if c.Wait <= 0 {
+		return process.Usagef("--wait: want a positive duration, got %s", c.Wait)
+	}
+	return c.within(a, c.Wait, func(ctx context.Context, b *bus.Bus) error { return cli.Drain(ctx, b, c.Stage, a.out) })
+}
+
 type clickhouseURL struct {
 	URL string `name:"clickhouse-url" help:"ClickHouse to ask (default: ${default})." env:"CLICKHOUSE_URL" default:"http://127.0.0.1:8123/ratchet" placeholder:"URL"`
 

@@ -54,6 +54,9 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	}), micro.WithEndpointSubject("svc."+name+".status")); err != nil {
 		return nil, errors.Join(fmt.Errorf("register endpoint svc.%s.status: %w", name, err), svc.Stop())
 	}
+	if err := addDrain(svc, env, name, all); err != nil {
+		return nil, errors.Join(err, svc.Stop())
+	}
 	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
 	unmeasure := env.Health.Metrics().Add(name, func(put metric.Put) { metric.Beat(put, full(), b.NC.IsConnected()) })
 	h := heart{b: b, key: b.Own(name + "." + process.Instance()), beat: full, done: make(chan struct{})}
@@ -67,6 +70,25 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 			env.Log.Debug("stop micro service", "err", err)
 		}
 	}, nil
+}
+
+// addDrain lets an operator end a daemon that is a process of its own: it answers with its status, takes no more work,
+// finishes its step and exits. It stays so until something starts it again; nothing remembers it.
+func addDrain(svc micro.Service, env process.Env, name string, status func() pipeline.Heartbeat) error {
+	if env.End == nil {
+		return nil
+	}
+	err := svc.AddEndpoint("drain", micro.HandlerFunc(func(r micro.Request) {
+		env.Log.Info("asked to end")
+		if err := r.RespondJSON(status()); err != nil {
+			env.Log.Debug("answer drain", "err", err)
+		}
+		env.End()
+	}), micro.WithEndpointSubject("svc."+name+".drain"))
+	if err != nil {
+		return fmt.Errorf("register endpoint svc.%s.drain: %w", name, err)
+	}
+	return nil
 }
 
 // withoutOwn leaves out the rule file, which is long.
@@ -107,8 +129,23 @@ func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration
 	return b.AskAllFor(ctx, daemons, "", within)
 }
 
+// Drain asks every instance of a daemon to end, and returns the status of each that answers in time. Those that share
+// their process with other daemons do not.
+func (b *Bus) Drain(ctx context.Context, daemon string, within time.Duration) [][]byte {
+	return b.gather(ctx, []string{"svc." + daemon + ".drain"}, "", within)
+}
+
 // AskAllFor is AskAll with a body, such as AskOwn.
 func (b *Bus) AskAllFor(ctx context.Context, daemons []string, body string, within time.Duration) [][]byte {
+	subjects := make([]string, len(daemons))
+	for i, name := range daemons {
+		subjects[i] = "svc." + name + ".status"
+	}
+	return b.gather(ctx, subjects, body, within)
+}
+
+// gather sends a request to all subjects and returns the answers that arrive in time.
+func (b *Bus) gather(ctx context.Context, subjects []string, body string, within time.Duration) [][]byte {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	inbox := b.NC.NewInbox()
@@ -117,8 +154,8 @@ func (b *Bus) AskAllFor(ctx context.Context, daemons []string, body string, with
 		return nil
 	}
 	defer func() { _ = sub.Unsubscribe() }() // the connection ends it too
-	for _, name := range daemons {
-		if b.NC.PublishRequest("svc."+name+".status", inbox, []byte(body)) != nil {
+	for _, subject := range subjects {
+		if b.NC.PublishRequest(subject, inbox, []byte(body)) != nil {
 			return nil
 		}
 	}

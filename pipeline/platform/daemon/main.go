@@ -63,6 +63,7 @@ func mainCode(name string, run func(context.Context, process.Env) error, args []
 	env = env.Named(name)
 	ctx, stop := process.SignalContext(context.Background())
 	defer stop()
+	env.End = stop
 	if *check {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, checkWithin)

@@ -35,6 +35,8 @@ type Env struct {
 	Health *health.Checks
 	// Trace makes the daemon's spans; nil without traces.
 	Trace *trace.Tracer
+	// End ends the process as SIGTERM does; nil where other daemons run in it.
+	End func()
 	// Ready is called once the daemon has connected and is about to work; may be nil.
 	Ready func()
 }

@@ -207,7 +207,7 @@ func reader() Role {
 
 func operator() Role {
 	r := reader()
-	r.Name, r.Purpose = Operator, "looks, backs up, and intervenes: pauses, dead letters, replays, rules, queries, actions"
+	r.Name, r.Purpose = Operator, "looks, backs up, and intervenes: pauses, drains, dead letters, replays, rules, queries, actions"
 	r.Publishes = []string{
 		"candidate.>", "survivor.>", "verdict.>", "dead.>", "deal.>", "ledger.>", "action.>",
 		key(pipeline.BucketTokens, pipeline.KeyMode), key(pipeline.BucketTokens, pipeline.KeyPolicy),
@@ -215,7 +215,7 @@ func operator() Role {
 	}
 	r.Requests = append(r.Requests,
 		"$JS.API.STREAM.SNAPSHOT.*", "$JS.SNAPSHOT.ACK.>", // a backup
-		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*")
+		"$JS.API.CONSUMER.PAUSE.*.*", "$JS.API.CONSUMER.RESET.*.*", "svc.*.drain")
 	return r
 }
 

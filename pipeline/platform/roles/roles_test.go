@@ -69,7 +69,7 @@ func TestNoRowOfTheTableIsWiderThanItsWorkNeeds(t *testing.T) {
 			"$JS.API.DIRECT.GET.RESPONSES":                 "watermarker peeker committer recorder page reader operator",
 			"$JS.API.DIRECT.GET.KV_CONFIG":                 "watermarker peeker committer page reader operator",
 
-			"svc.peeker.status": "notifier page reader operator", "svc.peeker.drain": "",
+			"svc.peeker.status": "notifier page reader operator", "svc.peeker.drain": "operator",
 			"_INBOX.x": "", "_INBOX_operator.x": "", "_INBOX_provisioner.x": "", "$SYS.REQ.SERVER.PING": "",
 		}},
 		"subscribe to": {maySubscribe, map[string]string{
