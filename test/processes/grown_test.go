@@ -236,7 +236,7 @@ func (g grower) fill(m bus.Read, asin string, from, to int) {
 // hold stores a holding of each deal, which knows the verdict that accepted it. The bucket takes no batches.
 func (g grower) hold(m bus.Read, asin string, first uint64) {
 	g.b.Helper()
-	js, err := jetstream.New(g.bus.NC, jetstream.WithPublishAsyncMaxPending(batchOfGrown))
+	js, err := jetstream.New(g.bus.NC)
 	if err != nil {
 		g.b.Fatal(err)
 	}
@@ -252,6 +252,9 @@ func (g grower) hold(m bus.Read, asin string, first uint64) {
 		}
 		if _, err := js.PublishMsgAsync(msg); err != nil {
 			g.b.Fatal(err)
+		}
+		if n%batchOfGrown == 0 {
+			<-js.PublishAsyncComplete()
 		}
 	}
 	<-js.PublishAsyncComplete()

@@ -94,6 +94,11 @@ func measureIdle(b *testing.B) {
 	time.Sleep(duration(b))
 	took := time.Since(began)
 	idle := alone().minus(beside)
+	defer func() {
+		for _, x := range boxes {
+			child.Stop(b, x.child)
+		}
+	}()
 	b.Logf("an engine that only idles: %s", perDay(idle, took))
 	for _, x := range boxes {
 		after := x.read(b)
@@ -114,7 +119,6 @@ func (x *idleBox) start(b *testing.B) {
 	x.child = start(b, "ratchet", []string{"KEEPA_API_KEY=" + gateway.Simulated.Reveal(), "KEEPA_URL=" + server.URL},
 		"up", "--data", x.data, "--clickhouse", x.engine, "--clickhouse-addr", "127.0.0.1:0", "--nats", "127.0.0.1:0",
 		"--nats-monitor", "127.0.0.1:0", "--page", "127.0.0.1:0")
-	b.Cleanup(func() { child.Stop(b, x.child) })
 	x.nats = x.child.Await(b, `^NATS: +(\S+)`, upWithin)
 	x.monitor = "http://" + x.child.Await(b, `monitoring http://(\S+)`, upWithin)
 	if x.sql = "none"; x.engine != "none" {

@@ -10,24 +10,28 @@ import (
 func (b *Fold) Compact() {
 	for _, r := range b.records {
 		if r.loose {
-			r.compact()
+			b.compact(r)
 		}
 	}
 }
 
-func (r *record) compact() {
+func (b *Fold) compact(r *record) {
 	r.loose = false
+	if len(r.versions) == 1 {
+		return
+	}
 	replaced, bySeller := map[string]bool{}, map[string]map[string]bool{} // names with a value in a later version, and those of a seller
-	for i, v := range r.byAge() {
-		seller := string(v.Members["seller_id"])
+	r.versions = r.byAge()
+	for i, v := range r.versions {
+		seller := string(v.member("seller_id"))
 		if bySeller[seller] == nil {
 			bySeller[seller] = map[string]bool{}
 		}
 		if i > 0 {
-			v.Members = v.left(replaced, bySeller[seller])
-			r.versions[v.key()] = v
+			v.values = b.pack(v.left(replaced, bySeller[seller]))
+			r.versions[i] = v
 		}
-		for name := range v.Members {
+		for _, name := range v.names {
 			if v.has(name) {
 				replaced[name], bySeller[seller][name] = true, true
 			}
@@ -37,9 +41,9 @@ func (r *record) compact() {
 
 // left returns the members of a version that may still be shown although newer versions exist. It keeps the
 // seller's id if it keeps any member that describes the seller.
-func (v Version) left(replaced, ofSame map[string]bool) map[string]json.RawMessage {
+func (v version) left(replaced, ofSame map[string]bool) map[string]json.RawMessage {
 	out, described := map[string]json.RawMessage{}, false
-	for name, raw := range v.Members {
+	for i, name := range v.names {
 		theirs, gone := slices.Contains(ofSeller, name), replaced[name]
 		switch {
 		case theirs:
@@ -50,11 +54,11 @@ func (v Version) left(replaced, ofSame map[string]bool) map[string]json.RawMessa
 		if gone || !merged[name] || !v.has(name) {
 			continue
 		}
-		out[name] = raw
+		out[name] = v.value(i)
 		described = described || theirs
 	}
 	if described {
-		out["seller_id"] = v.Members["seller_id"]
+		out["seller_id"] = v.member("seller_id")
 	}
 	return out
 }

@@ -13,14 +13,19 @@ import (
 // Fold computes the states of deals from the versions, verdicts and actions that it is given. The zero value is
 // empty.
 type Fold struct {
+	// StatesOnly makes it keep only what states depend on. Visible then shows no values.
+	StatesOnly bool
+
 	records map[DealKey]*record
 	actions action.Record
+	names   map[string][]string // of the members of versions, by what they are joined to
 }
 
-// record is everything received about one deal.
+// record is everything received about one deal. Most have one version and few verdicts, so a search is faster than a
+// map, and much smaller.
 type record struct {
-	versions map[versionKey]Version
-	verdicts map[verdictKey]dealVerdict
+	versions []version
+	verdicts []dealVerdict
 	loose    bool // a version was added since the last Compact
 }
 
@@ -46,6 +51,7 @@ func keyOf(v Verdict) verdictKey {
 
 // dealVerdict is the part of a verdict that concerns a deal.
 type dealVerdict struct {
+	key     verdictKey
 	id      uint64
 	look    pipeline.Look
 	outcome pipeline.Outcome
@@ -61,7 +67,7 @@ func (b *Fold) record(p DealKey) *record {
 	}
 	r := b.records[p]
 	if r == nil {
-		r = &record{versions: map[versionKey]Version{}, verdicts: map[verdictKey]dealVerdict{}}
+		r = &record{}
 		b.records[p] = r
 	}
 	return r
@@ -72,10 +78,16 @@ func (b *Fold) Version(v Version) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
-	v.At = v.At.Truncate(time.Millisecond)
-	e, r := v.key(), b.record(v.DealKey)
-	if first, known := r.versions[e]; !known || v.Sequence < first.Sequence {
-		r.versions[e], r.loose = v, true
+	key, r := v.key(), b.record(v.DealKey)
+	i := slices.IndexFunc(r.versions, func(of version) bool { return of.key == key })
+	if i >= 0 && v.Sequence >= r.versions[i].sequence {
+		return
+	}
+	kept := version{key: key, sequence: v.Sequence, at: v.At.Truncate(time.Millisecond), workID: v.WorkID, values: b.pack(v.Members)}
+	if r.loose = true; i < 0 {
+		r.versions = append(r.versions, kept)
+	} else {
+		r.versions[i] = kept
 	}
 }
 
@@ -85,14 +97,19 @@ func (b *Fold) Verdict(v Verdict) {
 	if v.Run != pipeline.RunLive {
 		return
 	}
-	w, r := keyOf(v), b.record(DealKeyOf(v.Identity))
-	first, known := r.verdicts[w]
-	repeated := known && (first.repeated || v.Sequence != first.id)
-	if !known || v.Sequence < first.id {
-		first = dealVerdict{id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
+	key, r := keyOf(v), b.record(DealKeyOf(v.Identity))
+	next := dealVerdict{key: key, id: v.Sequence, look: v.Look, outcome: v.Outcome, reason: v.Reason, at: v.At.Truncate(time.Millisecond)}
+	i := slices.IndexFunc(r.verdicts, func(of dealVerdict) bool { return of.key == key })
+	if i < 0 {
+		r.verdicts = append(r.verdicts, next)
+		return
+	}
+	first := &r.verdicts[i]
+	repeated := first.repeated || v.Sequence != first.id
+	if v.Sequence < first.id {
+		*first = next
 	}
 	first.repeated = repeated
-	r.verdicts[w] = first
 }
 
 // Action adds an action of the user.

@@ -74,20 +74,23 @@ func Count(states []State) Counts {
 
 func (r *record) state(p DealKey, rules action.Rules) State {
 	versions := r.byAge()
-	s := State{DealKey: p, FirstSeen: versions[0].At, LastSeen: versions[0].At, LastConfirmed: r.confirmed()}
+	s := State{DealKey: p, FirstSeen: versions[0].at, LastSeen: versions[0].at, LastConfirmed: r.confirmed()}
 	for _, v := range versions {
-		if v.At.Before(s.FirstSeen) {
-			s.FirstSeen = v.At
+		if v.at.Before(s.FirstSeen) {
+			s.FirstSeen = v.at
 		}
-		if v.At.After(s.LastSeen) {
-			s.LastSeen = v.At
+		if v.at.After(s.LastSeen) {
+			s.LastSeen = v.at
 		}
 	}
 	s.HiddenBecause, s.StaleBecause = r.hidden(p, versions, rules), r.stale()
 	return s
 }
 
-func (r *record) hidden(p DealKey, versions []Version, rules action.Rules) string {
+// decisive are the members on which states depend.
+var decisive = []string{"sale_price_cents", "profit_cents", "seller_id", "brand", "title"}
+
+func (r *record) hidden(p DealKey, versions []version, rules action.Rules) string {
 	for _, need := range []struct{ name, reason string }{
 		{"sale_price_cents", OldEstimate}, {"profit_cents", NoProfit},
 	} {

@@ -15,17 +15,23 @@ import (
 	"ratchet/pipeline/store/messages"
 )
 
-// readAll reads the state of all deals from the streams, up to their current ends. It continues from an earlier read;
-// nil if absent.
-func readAll(ctx context.Context, b *bus.Bus, kept *reader) (*reader, error) {
+// readAll reads the state of all deals from the streams, up to their current ends. It continues from an earlier read,
+// nil if absent, also from one that was cut short; the caller keeps the reader in any case.
+func readAll(ctx context.Context, b *bus.Bus, kept *reader, statesOnly bool) (*reader, error) {
 	now, err := spansOf(ctx, b)
 	if err != nil {
-		return nil, err
+		return kept, err
 	}
 	if kept == nil || !kept.spans.continues(now) {
 		kept = newReader(b, "deal.>")
+		kept.book.StatesOnly = statesOnly
 	}
 	kept.spans = now
+	if kept.unfinished {
+		if err := kept.advance(ctx, kept.to); err != nil {
+			return kept, err
+		}
+	}
 	return kept, kept.advance(ctx, now.last())
 }
 
@@ -72,30 +78,35 @@ func (h spans) continues(later spans) bool {
 }
 
 func newReader(b *bus.Bus, subjects ...string) *reader {
-	return &reader{b: b, subjects: subjects, places: map[product][]visibility.DealKey{}, complete: map[string]bool{}}
+	return &reader{
+		b: b, subjects: subjects, places: map[product][]visibility.DealKey{}, complete: map[string]bool{}, fresh: map[product]bool{},
+	}
 }
 
 // advance reads every version on the subjects, and the verdicts that determine the state of these deals, up to these
-// sequences. Like the recorder, it skips what the recorder dead-letters.
+// sequences. Like the recorder, it skips what the recorder dead-letters. After an error it continues where it was, up to
+// the sequences that it was given first: many deals take longer to read than whoever asks may wait.
 func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
-	from, again := e.to, e.begun
-	e.to, e.begun = to, true
-	fresh, err := e.versions(ctx, from.Deals)
-	if err != nil {
+	if !e.unfinished {
+		e.from, e.to, e.unfinished = e.to, to, true
+	}
+	if err := e.versions(ctx); err != nil {
 		return err
 	}
 	if err := messages.ScanActions(ctx, e.b, func(s action.Recorded) {
-		if s.Sequence <= to.Actions {
+		if s.Sequence <= e.to.Actions {
 			e.book.Action(s)
 		}
 	}); err != nil {
 		return err
 	}
-	if err := e.newest(ctx, fresh); err != nil {
-		return err
+	for len(e.fresh) > 0 {
+		if err := e.newest(ctx); err != nil {
+			return err
+		}
 	}
-	if again && from.Verdicts < to.Verdicts {
-		if err := e.verdicts(ctx, bus.From{Sequence: from.Verdicts + 1}); err != nil {
+	if e.begun && e.from.Verdicts < e.to.Verdicts {
+		if err := e.verdicts(ctx, bus.From{Sequence: e.from.Verdicts + 1}); err != nil {
 			return err
 		}
 	}
@@ -106,35 +117,42 @@ func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 		}
 	}
 	e.book.Compact()
+	e.begun, e.unfinished = true, false
 	return nil
 }
 
-// versions reads the versions after a sequence, and returns the products with a new deal.
-func (e *reader) versions(ctx context.Context, after uint64) (fresh map[product]bool, err error) {
-	fresh = map[product]bool{}
-	if after > 0 && after >= e.to.Deals {
-		return fresh, nil
+// versions reads the versions that were not read yet.
+func (e *reader) versions(ctx context.Context) error {
+	if e.read > 0 && e.read >= e.to.Deals {
+		return nil
 	}
 	from := bus.From{Subjects: e.subjects}
-	if after > 0 {
-		from.Sequence = after + 1
+	if e.read > 0 {
+		from.Sequence = e.read + 1
 	}
 	add := func(v visibility.Version) {
 		e.book.Version(v)
 		if e.addDeal(v.DealKey) {
-			fresh[product{v.Domain, v.ASIN}] = true
+			e.fresh[product{v.Domain, v.ASIN}] = true
 		}
 	}
 	if e.own != nil {
 		add(*e.own)
 	}
-	err = e.b.Scan(ctx, pipeline.StreamDeals, from, func(r bus.Read) error {
-		if v, err := visibility.ReadVersion(r.Stored()); err == nil && v.Sequence <= e.to.Deals {
+	err := e.b.Scan(ctx, pipeline.StreamDeals, from, func(r bus.Read) error {
+		if r.Sequence > e.to.Deals {
+			return nil
+		}
+		if v, err := visibility.ReadVersion(r.Stored()); err == nil {
 			add(v)
 		}
+		e.read = r.Sequence
 		return nil
 	})
-	return fresh, err
+	if err == nil {
+		e.read = e.to.Deals
+	}
+	return err
 }
 
 // verdicts reads the verdicts about the known deals.
@@ -167,16 +185,20 @@ type product struct {
 
 // reader folds the state of deals from the streams.
 type reader struct {
-	b         *bus.Bus
-	subjects  []string            // of the versions
-	own       *visibility.Version // one that is there whether or not the stream that is read has it; nil: none
-	spans     spans
-	begun     bool                 // it has read, even if the streams were empty
-	to        visibility.Sequences // the fold is complete up to here
-	book      visibility.Fold
-	places    map[product][]visibility.DealKey // the deals of each product
-	requested []string                         // subjects whose verdicts must all be read
-	complete  map[string]bool                  // those, and the ones that were read
+	b          *bus.Bus
+	subjects   []string            // of the versions
+	own        *visibility.Version // one that is there whether or not the stream that is read has it; nil: none
+	spans      spans
+	begun      bool                 // the fold was complete once, even if the streams were empty
+	from       visibility.Sequences // and was so up to here before it went on
+	to         visibility.Sequences // it is complete up to here, unless unfinished
+	unfinished bool
+	read       uint64           // the last version that was read
+	fresh      map[product]bool // of which deals were read, and no verdicts yet
+	book       visibility.Fold
+	places     map[product][]visibility.DealKey // the deals of each product
+	requested  []string                         // subjects whose verdicts must all be read
+	complete   map[string]bool                  // those, and the ones that were read
 }
 
 // requestLook requests every verdict of a look at a product.
@@ -198,17 +220,36 @@ func (e *reader) addDeal(p visibility.DealKey) bool {
 	return true
 }
 
-// newest reads the newest verdict of each subject. It requests all verdicts of the look if the newest may hide others
-// that count: it belongs to a replay, to another price type or to the refresher, or it is unreadable. It assumes that
-// the newest verdict is the last decided; only confirmed_at and the mark depend on that.
-func (e *reader) newest(ctx context.Context, products map[product]bool) error {
+// productsAtOnce is of how many products the newest verdicts are read at once.
+const productsAtOnce = 500
+
+// newest reads the newest verdict of each subject of some fresh products. It requests all verdicts of a look if the
+// newest may hide others that count: it belongs to a replay, to another price type or to the refresher, or it is
+// unreadable. It assumes that the newest verdict is the last decided; only confirmed_at and the mark depend on that.
+func (e *reader) newest(ctx context.Context) error {
+	products := make([]product, 0, productsAtOnce)
+	for of := range e.fresh {
+		if products = append(products, of); len(products) == productsAtOnce {
+			break
+		}
+	}
+	if err := e.newestOf(ctx, products); err != nil {
+		return err
+	}
+	for _, of := range products {
+		delete(e.fresh, of)
+	}
+	return nil
+}
+
+func (e *reader) newestOf(ctx context.Context, products []product) error {
 	var subjects []string
-	for of := range products {
+	for _, of := range products {
 		subjects = append(subjects, verdictSubjects(of)...)
 	}
 	var until bus.Until
 	switch {
-	case e.to.Verdicts == 0 || len(products) == 0:
+	case e.to.Verdicts == 0:
 		return nil
 	case e.to.Verdicts < math.MaxUint64:
 		until.Sequence = e.to.Verdicts
@@ -250,12 +291,13 @@ func (e *reader) requestUnsure() {
 
 // readRequested reads every verdict on the requested subjects.
 func (e *reader) readRequested(ctx context.Context) error {
-	for part := range slices.Chunk(e.requested, bus.FiltersAtOnce) {
+	for len(e.requested) > 0 {
+		part := e.requested[:min(len(e.requested), bus.FiltersAtOnce)]
 		if err := e.verdicts(ctx, bus.From{Subjects: part}); err != nil {
 			return err
 		}
+		e.requested = e.requested[len(part):]
 	}
-	e.requested = nil
 	return nil
 }
 

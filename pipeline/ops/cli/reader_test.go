@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"testing"
@@ -55,6 +56,9 @@ func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			if i > before {
+				cutShort(t, v, time.Duration(rapid.IntRange(0, 5000).Draw(r, "cut after µs"))*time.Microsecond)
+			}
 		}
 		all := readCompletely(t, d)
 		counts, _, err := v.Count(t.Context())
@@ -73,6 +77,55 @@ func TestWhatIsReadOfTheStreamsIsAllThatDecides(t *testing.T) {
 			r.Errorf("listed %v, %v; all messages give %v", listed, err, want)
 		}
 	})
+}
+
+// cutShort counts and lists for a moment, which may be too short.
+func cutShort(t *testing.T, v *cli.Visible, moment time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), moment)
+	defer cancel()
+	_, _, _ = v.Count(ctx)
+	_, _, _ = v.List(ctx, time.Time{})
+}
+
+// TestACountThatIsCutShortContinuesWhereItWas counts in a quarter of the time that reading takes, again and again.
+func TestACountThatIsCutShortContinuesWhereItWas(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("stores thousands of deals")
+	}
+	const deals = 5000
+	d := desk.New(t, desk.Soon)
+	var ms []bus.Message
+	for n := range deals {
+		asin := fmt.Sprintf("B%09d", n)
+		ms = append(ms, bus.Message{
+			Subject: pipeline.SubjectDeal(1, 2, asin), Schema: pipeline.SchemaDeal, ID: asin,
+			Body: fmt.Appendf(nil, `{"domain":1,"asin":%q,"price_type":2,"profit_cents":5,"sale_price_cents":5}`, asin),
+		})
+	}
+	if err := d.Bus.PublishAll(t.Context(), ms); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	if c, _, err := cli.NewVisible(d.Bus, "").Count(t.Context()); err != nil || c.Stored != deals {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	whole, v := time.Since(began), cli.NewVisible(d.Bus, "")
+	for cut := 0; ; cut++ {
+		ctx, cancel := context.WithTimeout(t.Context(), whole/4)
+		c, _, err := v.Count(ctx)
+		cancel()
+		if err == nil {
+			if c.Stored != deals || cut == 0 {
+				t.Errorf("%+v after %d that were cut short, want %d deals", c, cut, deals)
+			}
+			return
+		}
+		if cut == 100 {
+			t.Fatalf("not counted after %d times a quarter of the time: %v", cut, err)
+		}
+	}
 }
 
 // noise is what a round has beside verdicts about one price type.
