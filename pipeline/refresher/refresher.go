@@ -41,6 +41,7 @@ type refresher struct {
 
 	checkpoint bus.Cell
 	state      refresh.Checkpoint
+	stored     refresh.Checkpoint // of state, the last that was read or stored
 	stock      stock             // as in STOCK
 	loaded     bool              // stock is what was read and written since
 	seen       uint64            // sequence in the stream of STOCK up to which it was read
@@ -145,6 +146,7 @@ func (k *refresher) follow(ctx context.Context, must bool) error {
 
 // load reads the whole stock.
 func (k *refresher) load(ctx context.Context) error {
+	k.stored = refresh.Checkpoint{}
 	return k.read(ctx, bus.From{Newest: true}, newStock(), refresh.Checkpoint{})
 }
 
@@ -159,6 +161,7 @@ func (k *refresher) read(ctx context.Context, from bus.From, all stock, state re
 		key := strings.TrimPrefix(r.Subject, stockPrefix)
 		if key == k.checkpoint.Key() {
 			state = readCheckpoint(r.Body, verdicts, k.env.Now())
+			k.stored = state
 			return nil
 		}
 		if another(k.bus, key) {
@@ -387,8 +390,13 @@ func (k *refresher) wrote() {
 	k.last.Forget()
 }
 
-// keep stores the refresher's own state: the position in VERDICTS, the clock, the sums.
+// keep stores the refresher's own state, unless only its clock has run on: the position in VERDICTS, the clock, the
+// sums.
 func (k *refresher) keep(ctx context.Context, next refresh.Checkpoint) error {
+	if !next.Differs(k.stored) {
+		k.state = next
+		return nil
+	}
 	verdicts, err := k.verdicts(ctx)
 	if err != nil {
 		return err
@@ -404,6 +412,6 @@ func (k *refresher) keep(ctx context.Context, next refresh.Checkpoint) error {
 		return fmt.Errorf("store the state of the stock: %w", err)
 	}
 	k.wrote()
-	k.state = next
+	k.state, k.stored = next, next
 	return nil
 }

@@ -37,6 +37,20 @@ type Checkpoint struct {
 	Summary Summary `json:"summary"`
 }
 
+// mostUnstored is how far the clock may run on without being stored. A refresher that dies loses nothing of it: its
+// successor's first tick covers it.
+const mostUnstored = 10 * time.Minute
+
+// Differs reports whether the checkpoint must be stored where old is stored: something besides the clock has changed,
+// or the clock has run on for long. A store of every tick would rewrite the index of a large stock every two minutes.
+func (c Checkpoint) Differs(old Checkpoint) bool {
+	if c.At.Sub(old.At) >= mostUnstored {
+		return true
+	}
+	old.Ran, old.At = c.Ran, c.At
+	return c != old
+}
+
 const (
 	longestRun = 100 * 365 * 24 * time.Hour // more than any pipeline has run
 	mostRate   = 1_000_000                  // tokens a minute, more than any plan yields
