@@ -36,7 +36,7 @@ bench-grant: ## from affordable to claimed, p50 and p99, against the bar of 250 
 bench-idle: ## what `ratchet up` asks NATS, writes and computes, at rest and busy, without ClickHouse and with it (16 minutes)
 	go test -run '^$$' -bench BenchmarkIdle -benchtime 1x -timeout 60m ./test/processes
 
-bench-grown: ## the same, start, memory and commands, with a million of SEEN and VERDICTS and 100,000 deals (40 minutes)
+bench-grown: ## the same, start, memory and commands, with a million messages each in SEEN and VERDICTS and 100,000 deals (40 minutes)
 	go test -run '^$$' -bench BenchmarkGrown -benchtime 1x -timeout 90m ./test/processes
 
 bench-cpu: ## what a decision costs in CPU time, in all processes and NATS together, against the bar of 5 ms (2 minutes)

@@ -85,6 +85,12 @@ func (c dealsCmd) Run(a *app) error {
 	return c.print(a.ctx, a, b, since, show)
 }
 
+// Where there is no ClickHouse, the deals are read from the streams, with all verdicts of three months.
+const (
+	listsWithin      = 3 * time.Minute
+	saysReadingAfter = 3 * time.Second
+)
+
 func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time, show cli.Show) error {
 	visible := cli.NewVisible(b, c.URL)
 	defer visible.Close()
@@ -98,7 +104,12 @@ func (c dealsCmd) print(ctx context.Context, a *app, b *bus.Bus, since time.Time
 		return visible.Follow(ctx, since, show, a.out, say)
 	}
 	list := cli.NewListing(a.out, show)
-	all, err := visible.Each(ctx, answerWithin, since, show.By, list.Deal)
+	slow := time.AfterFunc(saysReadingAfter, func() { fmt.Fprintln(a.errOut, "reading the deals …") })
+	defer slow.Stop()
+	all, err := visible.Each(ctx, listsWithin, since, show.By, func(d cli.Deal) error {
+		slow.Stop()
+		return list.Deal(d)
+	})
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ var elsewhere = map[string]string{
 	"rules revert": "TestRulesGoLiveWithoutARestartAndComeBack", "queries apply": "TestRulesGoLiveWithoutARestartAndComeBack",
 	"queries history": "TestRulesGoLiveWithoutARestartAndComeBack", "queries revert": "TestRulesGoLiveWithoutARestartAndComeBack",
 	"notify test": "TestTheTestOfNotificationsReportsEachTarget", "forecast": "TestAForecastUsesTheOwnHistoryAndShowsIt",
+	"drain":  "TestADrainedStageEndsAndTheNextOneDecidesTheRest of test/processes",
 	"report": "test/newcomer", "sql": "test/newcomer", "doctor": "test/newcomer", "soak": ".ci/long", "clickhouse": "the step \"ClickHouse as a server\" of .ci/run",
 }
 

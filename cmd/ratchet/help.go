@@ -89,6 +89,11 @@ Examples:
   ratchet resume`,
 	"nospend": `Example:
   ratchet nospend`,
+	"drain": `Nothing remembers it: a supervisor that restarts whatever ends starts them again. Those of ratchet up end with it.
+
+Examples:
+  ratchet drain peeker
+  ratchet drain committer --plan eu`,
 	"rules check": `Example:
   ratchet rules check mine/rules.yaml`,
 	"rules apply": `The file is checked as ` + "`rules check`" + ` does and put live as the next version: every daemon takes it without a restart, and it wins

@@ -64,7 +64,7 @@ type grammar struct {
 	Dead   deadCmd   `cmd:"" group:"data" help:"Dead letters, which could not be processed: list, show or retry them."`
 	Answer answerCmd `cmd:"" group:"data" help:"The stored bytes of Keepa's answers to a call, or to every call for a unit of work."`
 
-	Drain      drainCmd      `cmd:"" group:"operate" help:"End every process of a stage as SIGTERM does: each finishes its step, and nothing is lost."`
+	Drain      drainCmd      `cmd:"" group:"operate" help:"End every process of a stage as SIGTERM does: each finishes its step."`
 	Backup     backupCmd     `cmd:"" group:"operate" help:"Copy everything that is stored into a directory, while the pipeline runs."`
 	Restore    restoreCmd    `cmd:"" group:"operate" help:"Create a pipeline from a backup; what was bought before the backup began is not bought again."`
 	Topology   topologyCmd   `cmd:"" group:"operate" help:"Create and change streams, consumers, buckets and tables, or show what differs: daemons only check."`

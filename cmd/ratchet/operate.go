@@ -147,7 +147,7 @@ func (c statusCmd) Run(a *app) error {
 	})
 }
 
-// wishFlags choose whose spending an operator stops or resumes.
+// wishFlags choose on which plans an operator acts.
 type wishFlags struct {
 	natsFlags `embed:""`
 	Plan      string `help:"Only this plan, where there are several Keepa keys (default: all)." placeholder:"NAME"`
@@ -217,7 +217,7 @@ func (f wishFlags) plans(ctx context.Context, b *bus.Bus) ([]pipeline.Plan, erro
 }
 
 type drainCmd struct {
-	natsFlags `embed:""`
+	wishFlags `embed:""`
 	Stage     string        `arg:"" enum:"tokend,watermarker,peeker,committer,recorder,notifier" help:"tokend, watermarker, peeker, committer, recorder or notifier."`
 	Wait      time.Duration `help:"How long to wait until all have ended." default:"1m" placeholder:"D"`
 }
@@ -227,7 +227,17 @@ func (c drainCmd) Run(a *app) error {
 	if c.Wait <= 0 {
 		return process.Usagef("--wait: want a positive duration, got %s", c.Wait)
 	}
-	return c.within(a, c.Wait, func(ctx context.Context, b *bus.Bus) error { return cli.Drain(ctx, b, c.Stage, a.out) })
+	return c.within(a, c.Wait, func(ctx context.Context, b *bus.Bus) error {
+		only := ""
+		if c.Plan != "" {
+			plans, err := c.plans(ctx, b)
+			if err != nil {
+				return err
+			}
+			only = plans[0].String()
+		}
+		return cli.Drain(ctx, b, c.Stage, only, a.out)
+	})
 }
 
 type clickhouseURL struct {

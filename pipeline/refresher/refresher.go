@@ -42,16 +42,16 @@ type refresher struct {
 	checkpoint bus.Cell
 	state      refresh.Checkpoint
 	stored     refresh.Checkpoint // of state, the last that was read or stored
-	stock      stock             // as in STOCK
-	loaded     bool              // stock is what was read and written since
-	seen       uint64            // sequence in the stream of STOCK up to which it was read
-	own        uint64            // how many of the later messages are our own writes, which stock has
-	last       *bus.Memo[uint64] // the last sequence in that stream
-	acted      *bus.Memo[uint64] // and in ACTIONS
-	stepped    time.Time         // pipeline time
-	done       action.Record     // the user's actions
-	doneTo     uint64            // sequence in ACTIONS up to which done is current
-	actions    action.Rules      // those that hide deals
+	stock      stock              // as in STOCK
+	loaded     bool               // stock is what was read and written since
+	seen       uint64             // sequence in the stream of STOCK up to which it was read
+	own        uint64             // how many of the later messages are our own writes, which stock has
+	last       *bus.Memo[uint64]  // the last sequence in that stream
+	acted      *bus.Memo[uint64]  // and in ACTIONS
+	stepped    time.Time          // pipeline time
+	done       action.Record      // the user's actions
+	doneTo     uint64             // sequence in ACTIONS up to which done is current
+	actions    action.Rules       // those that hide deals
 	shown      atomic.Pointer[refresh.Summary]
 	bad        map[string]error // keys with unreadable values, which are left unchanged
 }
@@ -73,13 +73,15 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, status *w
 	}
 	defer k.lease.Release()
 	defer env.Health.Metrics().Add("stock", k.metrics)()
+	pause := pauseOf(env)
+	failed := process.Backoff{First: pause, Most: failedPauses * pause}
 	for ctx.Err() == nil {
 		leads, fresh, err := k.lease.Hold(ctx)
 		if err == nil && !leads {
 			k.shown.Store(nil)
 		}
 		if err == nil && leads {
-			err = k.follow(ctx, fresh || !k.loaded || len(k.bad) > 0)
+			err = k.follow(ctx, fresh || !k.loaded)
 		}
 		if err == nil && leads && env.Now().Sub(k.stepped).Abs() >= stepEvery {
 			err = k.step(ctx)
@@ -88,15 +90,21 @@ func Run(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, status *w
 			k.loaded = false // the memory may differ from what is stored
 			status.Failed(err)
 			env.Log.Warn("step of the refresher failed, will retry", tint.Err(err))
+			_ = failed.Sleep(ctx) // the loop looks at ctx
+			continue
 		}
-		pauseStep(ctx, env)
+		failed.Reset()
+		_ = process.Sleep(ctx, pause) // the loop looks at ctx
 	}
 	return ctx.Err()
 }
 
-// pauseStep waits stepEvery, but not so long that the lease expires.
-func pauseStep(ctx context.Context, env process.Env) {
-	_ = process.Sleep(ctx, min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/20)) // the caller looks at ctx
+// failedPauses is how much longer a pause becomes after failures in a row: each of them reads the whole stock anew.
+const failedPauses = 5
+
+// pauseOf is stepEvery, but not so long that the lease expires.
+func pauseOf(env process.Env) time.Duration {
+	return min(max(env.Clock.Machine(stepEvery), 50*time.Millisecond), bus.LeaseTTL/20)
 }
 
 func open(ctx context.Context, env process.Env, b *bus.Bus, cfg Config, status *worker.Status) (*refresher, error) {
@@ -157,6 +165,9 @@ func (k *refresher) read(ctx context.Context, from bus.From, all stock, state re
 		return err
 	}
 	bad := map[string]error{}
+	if !from.Newest {
+		maps.Copy(bad, k.bad) // until a message repairs them
+	}
 	err = k.bus.Scan(ctx, stockStream, from, func(r bus.Read) error {
 		key := strings.TrimPrefix(r.Subject, stockPrefix)
 		if key == k.checkpoint.Key() {
@@ -167,6 +178,7 @@ func (k *refresher) read(ctx context.Context, from bus.From, all stock, state re
 		if another(k.bus, key) {
 			return nil
 		}
+		delete(bad, key)
 		if len(r.Body) == 0 { // deleted by hand
 			all.drop(key)
 			return nil

@@ -334,7 +334,7 @@ func TestAHoldingThatSomebodyDamagedIsNamedBeforeItIsDueAndHeals(t *testing.T) {
 	turn := func() {
 		t.Helper()
 		k.last.Forget() // a hint may still be under way
-		if err := errors.Join(k.follow(t.Context(), len(k.bad) > 0), k.step(t.Context())); err != nil {
+		if err := errors.Join(k.follow(t.Context(), false), k.step(t.Context())); err != nil {
 			t.Fatal(err)
 		}
 	}

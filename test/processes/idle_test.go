@@ -20,7 +20,7 @@ import (
 	"ratchet/test/child"
 )
 
-// The bars of a box at rest, beside an engine that is idle as well.
+// The bars of a box at rest, less what an idle engine uses.
 const (
 	mostRequests = 2.0   // of JetStream's API, a second
 	mostMB       = 500.0 // written, a day

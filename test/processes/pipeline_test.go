@@ -109,19 +109,19 @@ func newWorld(t *testing.T) *world {
 // worldOf starts NATS as a process, beside a Keepa of outside.
 func worldOf(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
 	t.Helper()
-	w := outside(t, catalogue, rate)
+	w := outside(t, catalogue, rate, keepasim.FullBucket)
 	w.startNATS(t, "127.0.0.1:0")
 	w.watch(t)
 	return w
 }
 
 // outside starts Keepa, inside the test: it is the outside world, and its books are to be read.
-func outside(t testing.TB, catalogue keepasim.Catalogue, rate int) *world {
+func outside(t testing.TB, catalogue keepasim.Catalogue, rate, balance int) *world {
 	t.Helper()
 	w := &world{clock: process.NewClock(time.Date(2026, 1, 5, 12, 0, 0, 0, time.UTC), speed), finals: newFinals()}
 	w.sim = keepasim.New(keepasim.Options{
 		Now: w.clock.Now, After: w.clock.After, Seed: 1, Key: "a-key", Rate: rate,
-		Balance: keepasim.FullBucket, Catalogue: catalogue,
+		Balance: balance, Catalogue: catalogue,
 	})
 	server := httptest.NewServer(w.sim)
 	t.Cleanup(server.CloseClientConnections)
@@ -317,9 +317,10 @@ func ask(address, sql string) (string, error) {
 
 // finals counts works with a final verdict as they are published.
 type finals struct {
-	mu   sync.Mutex
-	seen map[string]bool
-	all  chan struct{} // closed when every row is decided
+	mu      sync.Mutex
+	seen    map[string]bool
+	commits int           // of them, by a commit
+	all     chan struct{} // closed when every row is decided
 }
 
 func newFinals() *finals { return &finals{seen: map[string]bool{}, all: make(chan struct{})} }
@@ -332,6 +333,9 @@ func (f *finals) see(m *nats.Msg) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	before := len(f.seen)
+	if v.Look == pipeline.LookCommit {
+		f.commits++
+	}
 	f.seen[m.Header.Get(pipeline.HeaderWorkID)] = true
 	if before < rows && len(f.seen) == rows {
 		close(f.all)
@@ -342,4 +346,10 @@ func (f *finals) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.seen)
+}
+
+func (f *finals) committed() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.commits
 }

@@ -13,16 +13,16 @@ import (
 // Fold computes the states of deals from the versions, verdicts and actions that it is given. The zero value is
 // empty.
 type Fold struct {
-	// StatesOnly makes it keep only what states depend on. Visible then shows no values.
+	// StatesOnly makes it keep only the members on which states depend. Visible then shows only these.
 	StatesOnly bool
 
 	records map[DealKey]*record
 	actions action.Record
-	names   map[string][]string // of the members of versions, by what they are joined to
+	names   map[string][]string // of the members of versions, by the joined names
 }
 
-// record is everything received about one deal. Most have one version and few verdicts, so a search is faster than a
-// map, and much smaller.
+// record is everything received about one deal. Most have one version and few verdicts, for which a slice is smaller
+// than a map and as fast to search.
 type record struct {
 	versions []version
 	verdicts []dealVerdict
@@ -81,12 +81,14 @@ func (b *Fold) Version(v Version) {
 	key, r := v.key(), b.record(v.DealKey)
 	i := slices.IndexFunc(r.versions, func(of version) bool { return of.key == key })
 	if i >= 0 && v.Sequence >= r.versions[i].sequence {
+		r.versions[i].repeated = r.versions[i].repeated || v.Sequence > r.versions[i].sequence
 		return
 	}
 	kept := version{key: key, sequence: v.Sequence, at: v.At.Truncate(time.Millisecond), workID: v.WorkID, values: b.pack(v.Members)}
 	if r.loose = true; i < 0 {
 		r.versions = append(r.versions, kept)
 	} else {
+		kept.repeated = true
 		r.versions[i] = kept
 	}
 }
@@ -110,6 +112,25 @@ func (b *Fold) Verdict(v Verdict) {
 		*first = next
 	}
 	first.repeated = repeated
+}
+
+// Forget removes the versions and the verdicts before these sequences, which their streams hold no more. It reports
+// whether one of them was published more than once: then a later copy may be held, which the Fold has not kept.
+func (b *Fold) Forget(versions, verdicts uint64) (unsure bool) {
+	for p, r := range b.records {
+		r.versions = slices.DeleteFunc(r.versions, func(v version) bool {
+			unsure = unsure || v.sequence < versions && v.repeated
+			return v.sequence < versions
+		})
+		r.verdicts = slices.DeleteFunc(r.verdicts, func(v dealVerdict) bool {
+			unsure = unsure || v.id < verdicts && v.repeated
+			return v.id < verdicts
+		})
+		if len(r.versions)+len(r.verdicts) == 0 {
+			delete(b.records, p)
+		}
+	}
+	return unsure
 }
 
 // Action adds an action of the user.

@@ -54,6 +54,7 @@ type version struct {
 	sequence uint64
 	at       time.Time
 	workID   string
+	repeated bool // it was published more than once
 	values
 }
 
@@ -88,6 +89,9 @@ func (b *Fold) pack(members map[string]json.RawMessage) (v values) {
 func (b *Fold) shared(names []string) []string {
 	joined := strings.Join(names, "\x00")
 	if known, ok := b.names[joined]; ok {
+		if !slices.Equal(known, names) { // a name that holds the separator
+			return names
+		}
 		return known
 	}
 	if b.names == nil {

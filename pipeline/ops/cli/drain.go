@@ -3,10 +3,15 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"ratchet/pipeline"
 	"ratchet/pipeline/platform/bus"
@@ -15,64 +20,94 @@ import (
 )
 
 const (
-	drainAnswersWithin = 2 * time.Second // an instance whose connection is up
+	drainAnswersWithin = 2 * time.Second
 	drainLooksEvery    = 200 * time.Millisecond
 )
 
-// Drain asks every instance of a daemon to end as SIGTERM does, prints each that has ended, and returns when all have:
-// a clean end removes the heartbeat. It fails if none answers, or if ctx ends first.
-func Drain(ctx context.Context, b *bus.Bus, daemon string, w io.Writer) error {
-	asked := map[string]string{} // instance by key of its heartbeat
-	for _, raw := range b.Drain(ctx, daemon, drainAnswersWithin) {
+// Drain asks every instance of a daemon to end as SIGTERM does, of one plan or, if that is "", of all. It prints each
+// that has ended, and returns when all have: a clean end removes the heartbeat. It fails if an instance does not
+// answer, or if ctx ends first.
+func Drain(ctx context.Context, b *bus.Bus, daemon, plan string, w io.Writer) error {
+	kv, err := b.Store(ctx, pipeline.BucketStatus)
+	if err != nil {
+		return err
+	}
+	silent, err := instances(ctx, kv, daemon, plan)
+	if err != nil {
+		return fmt.Errorf("read the heartbeats: %w", err)
+	}
+	left := map[string]pipeline.Heartbeat{} // by the key of its heartbeat
+	for _, raw := range b.Drain(ctx, daemon, plan, drainAnswersWithin) {
 		var h pipeline.Heartbeat
 		if json.Unmarshal(raw, &h) == nil && h.Daemon == daemon {
-			asked[h.Plan.Own(daemon+"."+h.Instance)] = h.Instance
+			left[heartbeatKey(h)] = h
+			delete(silent, heartbeatKey(h))
 		}
 	}
-	if len(asked) == 0 {
-		return fmt.Errorf("no %s that is a process of its own answers; those of ratchet up end with it (Ctrl-C), and ratchet pause stops what they spend", daemon)
+	if len(left) == 0 {
+		return fmt.Errorf("no standalone %s answered; those inside `ratchet up` end with it (Ctrl-C), and `ratchet pause` stops their spending", daemon)
 	}
-	n := len(asked)
-	for len(asked) > 0 {
-		if err := process.Sleep(ctx, drainLooksEvery); err != nil {
-			return fmt.Errorf("%d of %d have not ended: %s; each finishes the step that it is in, so ask again, or see ratchet status", len(asked), n, list(asked))
-		}
-		left, err := beating(ctx, b)
-		if err != nil {
-			continue // asked again until ctx ends
-		}
-		for key, instance := range asked {
-			if left[key] {
+	for n := len(left); len(left) > 0; {
+		for key, h := range left {
+			if !gone(ctx, kv, key, h) {
 				continue
 			}
-			delete(asked, key)
-			if _, err := fmt.Fprintf(w, "%s %s has ended\n", daemon, foreign.Of(instance)); err != nil {
+			delete(left, key)
+			if _, err := fmt.Fprintf(w, "%s %s has ended\n", daemon, foreign.Of(h.Instance)); err != nil {
 				return err
 			}
 		}
+		if err := process.Sleep(ctx, drainLooksEvery); err != nil && len(left) > 0 {
+			return fmt.Errorf("%d of %d have not ended: %s; each finishes its step, so ask again, or see `ratchet status`", len(left), n, list(left))
+		}
 	}
-	_, err := fmt.Fprintf(w, "Nothing is lost: what waits for the %s waits until one is started. A supervisor that restarts whatever ends has started it again.\n", daemon)
+	if len(silent) > 0 {
+		return fmt.Errorf("%d did not answer and may still work: %s; see `ratchet status`", len(silent), list(silent))
+	}
+	_, err = fmt.Fprintf(w, "No work in progress is lost: it waits until a %s is started. A supervisor that restarts whatever ends has started it again.\n", daemon)
 	return err
 }
 
-// beating returns the keys of all heartbeats.
-func beating(ctx context.Context, b *bus.Bus) (map[string]bool, error) {
-	kv, err := b.Store(ctx, pipeline.BucketStatus)
+// instances returns the instances of a daemon that have a heartbeat, by its key.
+func instances(ctx context.Context, kv jetstream.KeyValue, daemon, plan string) (map[string]pipeline.Heartbeat, error) {
+	keys, err := bus.Keys(ctx, kv)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := bus.Keys(ctx, kv)
-	out := map[string]bool{}
+	out := map[string]pipeline.Heartbeat{}
 	for _, key := range keys {
-		out[key] = true
+		e, err := kv.Get(ctx, key)
+		if errors.Is(err, jetstream.ErrKeyNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var h pipeline.Heartbeat
+		if json.Unmarshal(e.Value(), &h) == nil && h.Daemon == daemon && (plan == "" || plan == h.Plan.String()) {
+			out[key] = h
+		}
 	}
-	return out, err
+	return out, nil
 }
 
-func list(of map[string]string) string {
+func heartbeatKey(h pipeline.Heartbeat) string { return h.Plan.Own(h.Daemon + "." + h.Instance) }
+
+// gone reports whether an instance has ended: its heartbeat is no longer there, or is that of a successor, which has
+// the same key in a container.
+func gone(ctx context.Context, kv jetstream.KeyValue, key string, was pipeline.Heartbeat) bool {
+	e, err := kv.Get(ctx, key)
+	if err != nil {
+		return errors.Is(err, jetstream.ErrKeyNotFound)
+	}
+	var now pipeline.Heartbeat
+	return json.Unmarshal(e.Value(), &now) == nil && !now.StartedAt.Equal(was.StartedAt)
+}
+
+func list(of map[string]pipeline.Heartbeat) string {
 	var out []string
-	for _, instance := range of {
-		out = append(out, foreign.Of(instance).String())
+	for _, key := range slices.Sorted(maps.Keys(of)) {
+		out = append(out, foreign.Of(of[key].Instance).String())
 	}
 	return strings.Join(out, ", ")
 }

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ func readAll(ctx context.Context, b *bus.Bus, kept *reader, statesOnly bool) (*r
 	if err != nil {
 		return kept, err
 	}
-	if kept == nil || !kept.spans.continues(now) {
+	if kept == nil || !kept.spans.continues(now) || kept.book.Forget(now.deals.First, now.verdicts.First) {
 		kept = newReader(b, "deal.>")
 		kept.book.StatesOnly = statesOnly
 	}
@@ -71,20 +72,21 @@ func (h spans) last() visibility.Sequences {
 	return visibility.Sequences{Deals: h.deals.Last, Verdicts: h.verdicts.Last, Actions: h.actions.Last}
 }
 
-// continues reports whether later has everything that was held: the streams are the same and have deleted nothing.
+// continues reports whether later are the same streams. They delete what is old, from the front; actions stay.
 func (h spans) continues(later spans) bool {
-	same := func(a, b bus.Span) bool { return a.Made == b.Made && a.First == b.First && a.Last <= b.Last }
-	return same(h.deals, later.deals) && same(h.verdicts, later.verdicts) && same(h.actions, later.actions)
+	same := func(a, b bus.Span) bool { return a.Made == b.Made && a.First <= b.First && a.Last <= b.Last }
+	return same(h.deals, later.deals) && same(h.verdicts, later.verdicts) && same(h.actions, later.actions) && h.actions.First == later.actions.First
 }
 
 func newReader(b *bus.Bus, subjects ...string) *reader {
 	return &reader{
 		b: b, subjects: subjects, places: map[product][]visibility.DealKey{}, complete: map[string]bool{}, fresh: map[product]bool{},
+		scanned: map[product]bool{},
 	}
 }
 
 // advance reads every version on the subjects, and the verdicts that determine the state of these deals, up to these
-// sequences. Like the recorder, it skips what the recorder dead-letters. After an error it continues where it was, up to
+// sequences. Like the recorder, it skips what the recorder dead-letters. After an error the next call resumes it, up to
 // the sequences that it was given first: many deals take longer to read than whoever asks may wait.
 func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 	if !e.unfinished {
@@ -100,18 +102,16 @@ func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 	}); err != nil {
 		return err
 	}
-	for len(e.fresh) > 0 {
-		if err := e.newest(ctx); err != nil {
-			return err
-		}
+	if err := e.decisions(ctx); err != nil {
+		return err
 	}
 	if e.begun && e.from.Verdicts < e.to.Verdicts {
-		if err := e.verdicts(ctx, bus.From{Sequence: e.from.Verdicts + 1}); err != nil {
+		if err := e.verdicts(ctx, bus.From{Sequence: e.from.Verdicts + 1}, &e.newsTo); err != nil {
 			return err
 		}
 	}
 	// These verdicts may put another one first, whose look must be read completely in turn: at most once for each look.
-	for e.requestUnsure(); len(e.requested) > 0; e.requestUnsure() {
+	for e.requestUnsure(); len(e.reading)+len(e.requested) > 0; e.requestUnsure() {
 		if err := e.readRequested(ctx); err != nil {
 			return err
 		}
@@ -155,14 +155,24 @@ func (e *reader) versions(ctx context.Context) error {
 	return err
 }
 
-// verdicts reads the verdicts about the known deals.
-func (e *reader) verdicts(ctx context.Context, from bus.From) error {
-	return messages.ScanVerdicts(ctx, e.b, from, func(_ bus.Read, v visibility.Verdict) error {
-		if v.Sequence <= e.to.Verdicts && len(e.places[product{v.Domain, v.ASIN}]) > 0 {
-			e.book.Verdict(v)
+// verdicts reads the verdicts about the known deals, after those that it has read before an error: done is how far.
+func (e *reader) verdicts(ctx context.Context, from bus.From, done *uint64) error {
+	if *done > 0 {
+		from.Sequence = *done + 1
+	}
+	err := e.b.Scan(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
+		if of, _, ok := productOf(r.Subject); ok && r.Sequence <= e.to.Verdicts && len(e.places[of]) > 0 {
+			if v, err := visibility.ReadVerdict(r.Stored()); err == nil {
+				e.book.Verdict(v)
+			}
 		}
+		*done = r.Sequence
 		return nil
 	})
+	if err == nil {
+		*done = 0
+	}
+	return err
 }
 
 // readable returns how many deals DEALS holds.
@@ -190,21 +200,26 @@ type reader struct {
 	own        *visibility.Version // one that is there whether or not the stream that is read has it; nil: none
 	spans      spans
 	begun      bool                 // the fold was complete once, even if the streams were empty
-	from       visibility.Sequences // and was so up to here before it went on
+	from       visibility.Sequences // where the current advance began
 	to         visibility.Sequences // it is complete up to here, unless unfinished
 	unfinished bool
 	read       uint64           // the last version that was read
 	fresh      map[product]bool // of which deals were read, and no verdicts yet
+	scannedTo  uint64           // the last verdict that a scan for them has read, if one was cut short; 0: none was
+	newsTo     uint64           // the same for the verdicts since the last advance
+	scanned    map[product]bool // of which every verdict was read
 	book       visibility.Fold
 	places     map[product][]visibility.DealKey // the deals of each product
 	requested  []string                         // subjects whose verdicts must all be read
+	reading    []string                         // of them, those that a scan that was cut short reads
+	readingTo  uint64                           // the last verdict that it has read
 	complete   map[string]bool                  // those, and the ones that were read
 }
 
 // requestLook requests every verdict of a look at a product.
 func (e *reader) requestLook(of product, look pipeline.Look) {
 	subject := fmt.Sprintf("verdict.%d.%s.*.%s", of.domain, look, of.asin)
-	if !e.complete[subject] {
+	if !e.complete[subject] && !e.scanned[of] {
 		e.complete[subject] = true
 		e.requested = append(e.requested, subject)
 	}
@@ -220,29 +235,36 @@ func (e *reader) addDeal(p visibility.DealKey) bool {
 	return true
 }
 
-// productsAtOnce is of how many products the newest verdicts are read at once.
-const productsAtOnce = 500
+// fewProducts is the most of whose verdicts only the newest are read: each is looked for by itself, and for many of
+// them one scan is faster, which also leaves nothing to request.
+const fewProducts = 20
 
-// newest reads the newest verdict of each subject of some fresh products. It requests all verdicts of a look if the
-// newest may hide others that count: it belongs to a replay, to another price type or to the refresher, or it is
-// unreadable. It assumes that the newest verdict is the last decided; only confirmed_at and the mark depend on that.
-func (e *reader) newest(ctx context.Context) error {
-	products := make([]product, 0, productsAtOnce)
-	for of := range e.fresh {
-		if products = append(products, of); len(products) == productsAtOnce {
-			break
+// decisions reads the verdicts of the fresh products.
+func (e *reader) decisions(ctx context.Context) error {
+	if len(e.fresh) <= fewProducts {
+		if err := e.newest(ctx); err != nil {
+			return err
+		}
+	} else {
+		if err := e.verdicts(ctx, bus.From{}, &e.scannedTo); err != nil {
+			return err
+		}
+		for of := range e.fresh {
+			e.scanned[of] = true
 		}
 	}
-	if err := e.newestOf(ctx, products); err != nil {
-		return err
-	}
-	for _, of := range products {
-		delete(e.fresh, of)
-	}
+	clear(e.fresh)
 	return nil
 }
 
-func (e *reader) newestOf(ctx context.Context, products []product) error {
+// newest reads the newest verdict of each subject of the fresh products. It requests all verdicts of a look if the
+// newest may hide others that count: it belongs to a replay, to another price type or to the refresher, or it is
+// unreadable. It assumes that the newest verdict is the last decided; only confirmed_at and the mark depend on that.
+func (e *reader) newest(ctx context.Context) error {
+	products := slices.Collect(maps.Keys(e.fresh))
+	if len(products) == 0 {
+		return nil
+	}
 	var subjects []string
 	for _, of := range products {
 		subjects = append(subjects, verdictSubjects(of)...)
@@ -291,12 +313,15 @@ func (e *reader) requestUnsure() {
 
 // readRequested reads every verdict on the requested subjects.
 func (e *reader) readRequested(ctx context.Context) error {
-	for len(e.requested) > 0 {
-		part := e.requested[:min(len(e.requested), bus.FiltersAtOnce)]
-		if err := e.verdicts(ctx, bus.From{Subjects: part}); err != nil {
+	for len(e.reading)+len(e.requested) > 0 {
+		if len(e.reading) == 0 {
+			n := min(len(e.requested), bus.FiltersAtOnce)
+			e.reading, e.requested = e.requested[:n], e.requested[n:]
+		}
+		if err := e.verdicts(ctx, bus.From{Subjects: e.reading}, &e.readingTo); err != nil {
 			return err
 		}
-		e.requested = e.requested[len(part):]
+		e.reading = nil
 	}
 	return nil
 }

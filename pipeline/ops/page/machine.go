@@ -28,6 +28,8 @@ const (
 	askAtLeast = 10 * time.Minute
 	// lookWithin bounds one reading.
 	lookWithin = 20 * time.Second
+	// countWithin bounds the count of the deals in it, which is resumed if it is cut short.
+	countWithin = 5 * time.Second
 )
 
 // hints are publishes after which the state may have changed.
@@ -141,8 +143,11 @@ func (m *machine) look(ctx context.Context) {
 	} else {
 		held := heldIn(status)
 		if status.Deals = now.Status.Deals; held != m.counted || status.Deals == nil {
-			status.Count(ctx, m.v)
-			m.counted = held
+			counting, cancel := context.WithTimeout(ctx, countWithin)
+			status.Count(counting, m.v)
+			if cancel(); status.Deals != now.Status.Deals {
+				m.counted = held
+			}
 		}
 		now.Status = status
 		now.Lines = m.line.read(ctx, m.s.b, status)

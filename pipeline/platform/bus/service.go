@@ -54,17 +54,19 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	}), micro.WithEndpointSubject("svc."+name+".status")); err != nil {
 		return nil, errors.Join(fmt.Errorf("register endpoint svc.%s.status: %w", name, err), svc.Stop())
 	}
-	if err := addDrain(svc, env, name, all); err != nil {
+	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx)) // the daemon finishes its step after ctx ends
+	h := heart{b: b, key: b.Own(name + "." + process.Instance()), beat: full}
+	if err := addDrain(svc, env, name, func() (pipeline.Heartbeat, error) { return full(), h.write(beating) }); err != nil {
+		stopBeating()
 		return nil, errors.Join(err, svc.Stop())
 	}
 	unreport := env.Health.Report(name, func() string { return notReady(b, beat()) })
 	unmeasure := env.Health.Metrics().Add(name, func(put metric.Put) { metric.Beat(put, full(), b.NC.IsConnected()) })
-	h := heart{b: b, key: b.Own(name + "." + process.Instance()), beat: full, done: make(chan struct{})}
-	h.wait.Go(func() { h.run(ctx) })
+	h.wait.Go(func() { h.run(beating) })
 	return func() {
 		unreport()
 		unmeasure()
-		close(h.done)
+		stopBeating()
 		h.wait.Wait()
 		if err := svc.Stop(); err != nil {
 			env.Log.Debug("stop micro service", "err", err)
@@ -72,17 +74,26 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 	}, nil
 }
 
-// addDrain lets an operator end a daemon that is a process of its own: it answers with its status, takes no more work,
-// finishes its step and exits. It stays so until something starts it again; nothing remembers it.
-func addDrain(svc micro.Service, env process.Env, name string, status func() pipeline.Heartbeat) error {
+// addDrain lets an operator end a daemon that is a process of its own. It stores its heartbeat, which is removed when
+// it has ended, answers with it, takes no more work, finishes its step and exits. It stays down until something starts
+// it; the drain is not stored. A request may be for one plan.
+func addDrain(svc micro.Service, env process.Env, name string, beat func() (pipeline.Heartbeat, error)) error {
 	if env.End == nil {
 		return nil
 	}
 	err := svc.AddEndpoint("drain", micro.HandlerFunc(func(r micro.Request) {
-		env.Log.Info("asked to end")
-		if err := r.RespondJSON(status()); err != nil {
-			env.Log.Debug("answer drain", "err", err)
+		h, err := beat()
+		if plan := string(r.Data()); plan != "" && plan != h.Plan.String() {
+			return
 		}
+		if err == nil {
+			err = r.RespondJSON(h)
+		}
+		if err != nil {
+			env.Log.Debug("answer drain", "err", err)
+			return
+		}
+		env.Log.Info("drain requested")
 		env.End()
 	}), micro.WithEndpointSubject("svc."+name+".drain"))
 	if err != nil {
@@ -129,10 +140,10 @@ func (b *Bus) AskAll(ctx context.Context, daemons []string, within time.Duration
 	return b.AskAllFor(ctx, daemons, "", within)
 }
 
-// Drain asks every instance of a daemon to end, and returns the status of each that answers in time. Those that share
-// their process with other daemons do not.
-func (b *Bus) Drain(ctx context.Context, daemon string, within time.Duration) [][]byte {
-	return b.gather(ctx, []string{"svc." + daemon + ".drain"}, "", within)
+// Drain asks every instance of a daemon to end, of one plan or, if that is "", of all, and returns the status of each
+// that answers in time. Those that share their process with other daemons do not.
+func (b *Bus) Drain(ctx context.Context, daemon, plan string, within time.Duration) [][]byte {
+	return b.gather(ctx, []string{"svc." + daemon + ".drain"}, plan, within)
 }
 
 // AskAllFor is AskAll with a body, such as AskOwn.
@@ -178,7 +189,6 @@ type heart struct {
 	b    *Bus
 	key  string
 	beat func() pipeline.Heartbeat
-	done chan struct{}
 	wait sync.WaitGroup
 }
 
@@ -190,11 +200,7 @@ func (h *heart) run(ctx context.Context) {
 			h.b.Log.Debug("write heartbeat", "err", err)
 		}
 		select {
-		case <-h.done:
-			h.remove()
-			return
 		case <-ctx.Done():
-			<-h.done
 			h.remove()
 			return
 		case <-tick.C:

@@ -63,7 +63,8 @@ func mainCode(name string, run func(context.Context, process.Env) error, args []
 	env = env.Named(name)
 	ctx, stop := process.SignalContext(context.Background())
 	defer stop()
-	env.End = stop
+	ctx, env.End = context.WithCancel(ctx) // and not stop, which would let the next signal kill
+	defer env.End()
 	if *check {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, checkWithin)
