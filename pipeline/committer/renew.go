@@ -60,14 +60,25 @@ func (c *committer) renew(ctx context.Context) error {
 		return err
 	}
 	outcomes := map[pipeline.Outcome]int{}
-	for _, s := range old {
-		outcome, err := c.renewOne(ctx, s)
+	decided := 0
+	for part := range slices.Chunk(old, renewAtOnce) {
+		shown, err := c.visible(ctx, slices.Clone(part)) // with verdicts, which are large
 		if err != nil {
-			return fmt.Errorf("decide %s again: %w", s.deal.ASIN, err)
+			return err
 		}
-		outcomes[outcome]++
+		for _, s := range shown {
+			outcome, err := c.renewOne(ctx, s)
+			if err != nil {
+				return fmt.Errorf("decide %s again: %w", s.deal.ASIN, err)
+			}
+			outcomes[outcome]++
+		}
+		decided += len(shown)
 	}
-	c.env.Log.Info("deals of an earlier estimate decided again", "deals", len(old), "accepted", outcomes[pipeline.Accept],
+	if decided == 0 {
+		return nil
+	}
+	c.env.Log.Info("deals of an earlier estimate decided again", "deals", decided, "accepted", outcomes[pipeline.Accept],
 		"rejected", outcomes[pipeline.Reject], "without_answer", outcomes[""])
 	return nil
 }
@@ -106,8 +117,11 @@ func (c *committer) oldDeals(ctx context.Context) ([]stored, error) {
 			left = append(left, s)
 		}
 	}
-	return c.visible(ctx, left)
+	return left, nil
 }
+
+// renewAtOnce bounds the deals whose verdicts are in memory at once. Tests have few.
+var renewAtOnce = 250
 
 // visible returns the deals that no later verdict rejects. The answers of the others are out of date: deciding on them
 // would show a deal that is gone.

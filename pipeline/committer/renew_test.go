@@ -34,10 +34,9 @@ func TestDealsOfAnEarlierEstimateAreDecidedAgainForNoToken(t *testing.T) {
 	asins := d.ASINs(keepasim.Good)
 	w := d.Work(t, asins[0], pipeline.SourceLive, pipeline.FirstGeneration)
 	answer := d.Store(t, pipeline.KindCommit, asins[0], w.ID, d.Product(t, asins[0], true), time.Minute)
-	for asin, body := range map[string]map[string]any{
-		asins[0]: oldDeal(asins[0], w.Survivor.CreationDate, at, answer),
-		asins[1]: oldDeal(asins[1], w.Survivor.CreationDate, at, "999999"), // its answer is deleted
-	} {
+	answers := map[string]string{asins[0]: answer, asins[1]: "999999"} // which is deleted
+	for _, asin := range []string{asins[1], asins[0]} {
+		body := oldDeal(asin, w.Survivor.CreationDate, at, answers[asin])
 		m, err := bus.Encode(pipeline.SubjectDeal(1, 2, asin), pipeline.SchemaDealV1, "deal:old-"+asin, "old-"+asin, body)
 		if err != nil {
 			t.Fatal(err)

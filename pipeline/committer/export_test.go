@@ -1,0 +1,3 @@
+package committer
+
+func init() { renewAtOnce = 1 }
