@@ -52,12 +52,18 @@ const (
 	startWithin    = 30 * time.Second // the first decision, in whatever order everything starts
 )
 
+// The rows of the list: work must wait for tokens until the last fault, or it proves nothing.
+const (
+	leastRows  = 12_000
+	rowsAFault = 200
+)
+
 // clusterOf runs the cluster; see above.
 func clusterOf() Scenario {
 	s := Scenario{
 		Name:  "cluster",
 		About: "three nats-servers, two of every daemon, each fault once; --faults N for more; real processes",
-		Speed: 10, World: living(12_000),
+		Speed: 10, World: living(leastRows),
 		Box: standalone.Options{Rate: 30, Balance: 120},
 	}
 	s.Drive = s.cluster
@@ -95,6 +101,7 @@ type FaultFigures struct {
 func (s Scenario) cluster(ctx context.Context, o Options) (Figures, error) {
 	f := Figures{Scenario: s.Name, Speed: o.Speed, Seed: o.Seed, Failures: []string{}}
 	began := process.MachineNow()
+	s.World = living(max(leastRows, rowsAFault*o.Faults))
 	c, err := s.assemble(ctx, o)
 	if err != nil {
 		return f, err
