@@ -3,6 +3,7 @@ package visibility_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -156,5 +157,32 @@ func TestAReplayDoesNotChangeALiveDeal(t *testing.T) {
 	}})
 	if all := b.States(); len(all) != 1 || all[0].HiddenBecause != "" {
 		t.Errorf("a replay hides it: %+v", all)
+	}
+}
+
+func TestAFoldForgetsWhatItsStreamsHoldNoMore(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name               string
+		lines              []string
+		versions, verdicts uint64 // the first that the streams hold
+		unsure             bool
+		states             []string // why each deal is hidden
+	}{
+		{"everything is held", []string{good, "commit accept ok", "peek reject low_roi"}, 1, 2, false, []string{"low_roi"}},
+		{"the reject has aged", []string{good, "commit accept ok", "peek reject low_roi"}, 1, 4, false, []string{""}},
+		{"the version has aged", []string{good, "commit accept ok", "peek reject low_roi"}, 2, 2, false, nil},
+		{"a later version is held", []string{good, good, "peek reject low_roi"}, 2, 3, false, []string{"low_roi"}},
+		{"a copy of the reject is held", []string{good, "peek reject low_roi of w9", "peek reject low_roi of w9"}, 1, 3, true, []string{""}},
+	} {
+		b := bookOf(t, c.lines...)
+		unsure := b.Forget(c.versions, c.verdicts)
+		var states []string
+		for _, s := range b.States() {
+			states = append(states, s.HiddenBecause)
+		}
+		if unsure != c.unsure || !slices.Equal(states, c.states) {
+			t.Errorf("%s: unsure %v, states %q; want %v and %q", c.name, unsure, states, c.unsure, c.states)
+		}
 	}
 }
