@@ -224,3 +224,6 @@ type Heartbeat struct {
 	Counters     map[string]int64 `json:"counters"`
 	Detail       map[string]any   `json:"detail,omitempty"`
 }
+
+// Key is the heartbeat's key in STATUS.
+func (h Heartbeat) Key() string { return h.Plan.Own(h.Daemon + "." + h.Instance) }

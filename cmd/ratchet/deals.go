@@ -85,7 +85,7 @@ func (c dealsCmd) Run(a *app) error {
 	return c.print(a.ctx, a, b, since, show)
 }
 
-// Where there is no ClickHouse, the deals are read from the streams, with all verdicts of three months.
+// Without ClickHouse the deals are read from the streams, along with three months of verdicts.
 const (
 	listsWithin      = 3 * time.Minute
 	saysReadingAfter = 3 * time.Second

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -93,7 +92,7 @@ func measureGrown(b *testing.B, x *idleBox) {
 // awaitRecorded waits until every verdict is in ClickHouse.
 func (x *idleBox) awaitRecorded(b *testing.B) {
 	b.Helper()
-	js := connect(b, x.nats)
+	js := connect(b, x.nats, process.RealClock())
 	defer js.Close()
 	for over := time.Now().Add(recordedIn); ; time.Sleep(time.Second) {
 		settled, last, err := js.Settled(b.Context(), pipeline.StreamVerdicts, pipeline.DurableRecorder(pipeline.StreamVerdicts))
@@ -108,16 +107,6 @@ func (x *idleBox) awaitRecorded(b *testing.B) {
 	if rows, _ := strconv.Atoi(n); err != nil || rows < grownVerdicts {
 		b.Fatalf("ClickHouse has %s verdicts, want %d: %v", n, grownVerdicts, err)
 	}
-}
-
-func connect(b *testing.B, address string) *bus.Bus {
-	b.Helper()
-	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: process.RealClock(), Version: "test"}
-	js, err := bus.Connect(b.Context(), bus.Config{URL: address}, env, "test")
-	if err != nil {
-		b.Fatal(err)
-	}
-	return js
 }
 
 type answer struct {
@@ -162,7 +151,7 @@ func grow(b *testing.B, data string) {
 	began := time.Now()
 	server := start(b, "ratchet", []string{"NATSD_DATA=" + data, "LOG_LEVEL=error"}, "daemon", "natsd")
 	defer child.Stop(b, server)
-	js := connect(b, server.Await(b, `^nats://\S+`, time.Minute))
+	js := connect(b, server.Await(b, `^nats://\S+`, time.Minute), process.RealClock())
 	defer js.Close()
 	g := grower{b: b, bus: js}
 	deal := g.newest(pipeline.StreamDeals, "deal.>")

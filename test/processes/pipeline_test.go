@@ -138,19 +138,25 @@ func (w *world) startNATS(t testing.TB, addr string) {
 // watch counts the final verdicts from now on.
 func (w *world) watch(t testing.TB) {
 	t.Helper()
-	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: w.clock, Version: "test"}
-	b, err := bus.Connect(t.Context(), bus.Config{URL: w.nats}, env, "test")
+	w.bus = connect(t, w.nats, w.clock)
+	t.Cleanup(w.bus.Close)
+	if _, err := w.bus.NC.Subscribe("verdict.>", w.finals.see); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.bus.NC.Flush(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// connect connects as a daemon does. Close what it returns.
+func connect(t testing.TB, address string, clock process.Clock) *bus.Bus {
+	t.Helper()
+	env := process.Env{Log: slog.New(slog.DiscardHandler), Clock: clock, Version: "test"}
+	b, err := bus.Connect(t.Context(), bus.Config{URL: address}, env, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(b.Close)
-	w.bus = b
-	if _, err := b.NC.Subscribe("verdict.>", w.finals.see); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.NC.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	return b
 }
 
 // clickHouse is the address of a database that only this test writes to: the

@@ -40,8 +40,8 @@ func Drain(ctx context.Context, b *bus.Bus, daemon, plan string, w io.Writer) er
 	for _, raw := range b.Drain(ctx, daemon, plan, drainAnswersWithin) {
 		var h pipeline.Heartbeat
 		if json.Unmarshal(raw, &h) == nil && h.Daemon == daemon {
-			left[heartbeatKey(h)] = h
-			delete(silent, heartbeatKey(h))
+			left[h.Key()] = h
+			delete(silent, h.Key())
 		}
 	}
 	if len(left) == 0 {
@@ -91,10 +91,8 @@ func instances(ctx context.Context, kv jetstream.KeyValue, daemon, plan string) 
 	return out, nil
 }
 
-func heartbeatKey(h pipeline.Heartbeat) string { return h.Plan.Own(h.Daemon + "." + h.Instance) }
-
-// gone reports whether an instance has ended: its heartbeat is no longer there, or is that of a successor, which has
-// the same key in a container.
+// gone reports whether an instance has ended: its heartbeat was removed, or is that of a successor with the same key,
+// as in a restarted container.
 func gone(ctx context.Context, kv jetstream.KeyValue, key string, was pipeline.Heartbeat) bool {
 	e, err := kv.Get(ctx, key)
 	if err != nil {

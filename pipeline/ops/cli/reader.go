@@ -87,10 +87,10 @@ func newReader(b *bus.Bus, subjects ...string) *reader {
 
 // advance reads every version on the subjects, and the verdicts that determine the state of these deals, up to these
 // sequences. Like the recorder, it skips what the recorder dead-letters. After an error the next call resumes it, up to
-// the sequences that it was given first: many deals take longer to read than whoever asks may wait.
+// the sequences of the first call: reading many deals may take longer than a caller can wait.
 func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 	if !e.unfinished {
-		e.from, e.to, e.unfinished = e.to, to, true
+		e.to, e.unfinished = to, true
 	}
 	if err := e.versions(ctx); err != nil {
 		return err
@@ -105,11 +105,12 @@ func (e *reader) advance(ctx context.Context, to visibility.Sequences) error {
 	if err := e.decisions(ctx); err != nil {
 		return err
 	}
-	if e.begun && e.from.Verdicts < e.to.Verdicts {
-		if err := e.verdicts(ctx, bus.From{Sequence: e.from.Verdicts + 1}, &e.newsTo); err != nil {
+	if e.begun && e.followed < e.to.Verdicts {
+		if err := e.verdicts(ctx, bus.From{Sequence: e.followed + 1}); err != nil {
 			return err
 		}
 	}
+	e.followed = e.to.Verdicts
 	// These verdicts may put another one first, whose look must be read completely in turn: at most once for each look.
 	for e.requestUnsure(); len(e.reading)+len(e.requested) > 0; e.requestUnsure() {
 		if err := e.readRequested(ctx); err != nil {
@@ -155,10 +156,11 @@ func (e *reader) versions(ctx context.Context) error {
 	return err
 }
 
-// verdicts reads the verdicts about the known deals, after those that it has read before an error: done is how far.
-func (e *reader) verdicts(ctx context.Context, from bus.From, done *uint64) error {
-	if *done > 0 {
-		from.Sequence = *done + 1
+// verdicts reads the verdicts about the known deals. After an error the next call, which is for the same ones, resumes
+// it.
+func (e *reader) verdicts(ctx context.Context, from bus.From) error {
+	if e.cutAt > 0 {
+		from.Sequence = e.cutAt + 1
 	}
 	err := e.b.Scan(ctx, pipeline.StreamVerdicts, from, func(r bus.Read) error {
 		if of, _, ok := productOf(r.Subject); ok && r.Sequence <= e.to.Verdicts && len(e.places[of]) > 0 {
@@ -166,11 +168,11 @@ func (e *reader) verdicts(ctx context.Context, from bus.From, done *uint64) erro
 				e.book.Verdict(v)
 			}
 		}
-		*done = r.Sequence
+		e.cutAt = r.Sequence
 		return nil
 	})
 	if err == nil {
-		*done = 0
+		e.cutAt = 0
 	}
 	return err
 }
@@ -200,19 +202,17 @@ type reader struct {
 	own        *visibility.Version // one that is there whether or not the stream that is read has it; nil: none
 	spans      spans
 	begun      bool                 // the fold was complete once, even if the streams were empty
-	from       visibility.Sequences // where the current advance began
 	to         visibility.Sequences // it is complete up to here, unless unfinished
 	unfinished bool
+	followed   uint64           // the last verdict up to which those about the deals known before were read
+	cutAt      uint64           // the last verdict that a scan has read which was cut short; 0: none was
 	read       uint64           // the last version that was read
 	fresh      map[product]bool // of which deals were read, and no verdicts yet
-	scannedTo  uint64           // the last verdict that a scan for them has read, if one was cut short; 0: none was
-	newsTo     uint64           // the same for the verdicts since the last advance
 	scanned    map[product]bool // of which every verdict was read
 	book       visibility.Fold
 	places     map[product][]visibility.DealKey // the deals of each product
 	requested  []string                         // subjects whose verdicts must all be read
-	reading    []string                         // of them, those that a scan that was cut short reads
-	readingTo  uint64                           // the last verdict that it has read
+	reading    []string                         // of them, those that are being read
 	complete   map[string]bool                  // those, and the ones that were read
 }
 
@@ -246,7 +246,7 @@ func (e *reader) decisions(ctx context.Context) error {
 			return err
 		}
 	} else {
-		if err := e.verdicts(ctx, bus.From{}, &e.scannedTo); err != nil {
+		if err := e.verdicts(ctx, bus.From{}); err != nil {
 			return err
 		}
 		for of := range e.fresh {
@@ -318,7 +318,7 @@ func (e *reader) readRequested(ctx context.Context) error {
 			n := min(len(e.requested), bus.FiltersAtOnce)
 			e.reading, e.requested = e.requested[:n], e.requested[n:]
 		}
-		if err := e.verdicts(ctx, bus.From{Subjects: e.reading}, &e.readingTo); err != nil {
+		if err := e.verdicts(ctx, bus.From{Subjects: e.reading}); err != nil {
 			return err
 		}
 		e.reading = nil

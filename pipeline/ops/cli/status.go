@@ -187,7 +187,7 @@ func (s *Status) readDaemons(ctx context.Context, b *bus.Bus) {
 		if json.Unmarshal(value, &h) != nil {
 			return
 		}
-		if key := h.Plan.Own(h.Daemon + h.Instance); !h.At.Before(beats[key].At) {
+		if key := h.Key(); !h.At.Before(beats[key].At) {
 			beats[key] = h
 		}
 	}

@@ -55,7 +55,7 @@ func StartService(ctx context.Context, b *Bus, env process.Env, name string, bea
 		return nil, errors.Join(fmt.Errorf("register endpoint svc.%s.status: %w", name, err), svc.Stop())
 	}
 	beating, stopBeating := context.WithCancel(context.WithoutCancel(ctx)) // the daemon finishes its step after ctx ends
-	h := heart{b: b, key: b.Own(name + "." + process.Instance()), beat: full}
+	h := heart{b: b, key: full().Key(), beat: full}
 	if err := addDrain(svc, env, name, func() (pipeline.Heartbeat, error) { return full(), h.write(beating) }); err != nil {
 		stopBeating()
 		return nil, errors.Join(err, svc.Stop())

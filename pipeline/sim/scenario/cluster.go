@@ -63,8 +63,8 @@ func clusterOf() Scenario {
 	s := Scenario{
 		Name:  "cluster",
 		About: "three nats-servers, two of every daemon, each fault once; --faults N for more; real processes",
-		Speed: 10, World: living(leastRows),
-		Box: standalone.Options{Rate: 30, Balance: 120},
+		Speed: 10,
+		Box:   standalone.Options{Rate: 30, Balance: 120},
 	}
 	s.Drive = s.cluster
 	return s
